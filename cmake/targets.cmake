@@ -1,0 +1,70 @@
+# phase_library(name SOURCES ... USES ... [LINKS ...] [TESTS ...] [PROPERTIES_TESTS ...] [FUZZ ...])
+#   One folder, one static library `phase_<name>` with alias `phase::<name>`.
+#   USES   the whole list of our own libraries it includes (tools/tidy checks the rings).
+#   LINKS  libraries from outside.
+#   TESTS  GoogleTest files, beside the code. FUZZ  files that define LLVMFuzzerTestOneInput.
+function(phase_library name)
+  cmake_parse_arguments(arg "" "" "SOURCES;USES;LINKS;TESTS;TEST_USES;FUZZ" ${ARGN})
+  set(target phase_${name})
+  if(arg_SOURCES)
+    add_library(${target} STATIC ${arg_SOURCES})
+    target_link_libraries(${target} PRIVATE phase_flags PUBLIC ${arg_USES} ${arg_LINKS})
+    target_include_directories(${target} PUBLIC "${CMAKE_SOURCE_DIR}/src")
+  else()
+    add_library(${target} INTERFACE)
+    target_link_libraries(${target} INTERFACE ${arg_USES} ${arg_LINKS})
+    target_include_directories(${target} INTERFACE "${CMAKE_SOURCE_DIR}/src")
+  endif()
+  add_library(phase::${name} ALIAS ${target})
+  if(arg_TESTS)
+    phase_test(${name}_test SOURCES ${arg_TESTS} USES phase::${name} ${arg_TEST_USES})
+  endif()
+  foreach(fuzz IN LISTS arg_FUZZ)
+    get_filename_component(stem "${fuzz}" NAME_WE)
+    phase_fuzz(${stem} SOURCES ${fuzz} USES phase::${name})
+  endforeach()
+endfunction()
+
+# phase_test(name SOURCES ... USES ...): a GoogleTest program (RapidCheck available), one ctest entry.
+function(phase_test name)
+  cmake_parse_arguments(arg "" "TIMEOUT" "SOURCES;USES;LABELS" ${ARGN})
+  add_executable(${name} ${arg_SOURCES})
+  target_link_libraries(${name} PRIVATE phase_flags ${arg_USES} GTest::gtest_main
+                        "${RAPIDCHECK_LIBRARY}")
+  target_include_directories(${name} SYSTEM PRIVATE "${RAPIDCHECK_INCLUDE}")
+  target_compile_definitions(${name} PRIVATE PHASE_SOURCE_DIR="${CMAKE_SOURCE_DIR}"
+                             PHASE_BINARY_DIR="${CMAKE_BINARY_DIR}")
+  add_test(NAME ${name} COMMAND ${name})
+  if(NOT arg_TIMEOUT)
+    set(arg_TIMEOUT 300)
+  endif()
+  set_tests_properties(${name} PROPERTIES TIMEOUT ${arg_TIMEOUT})
+  if(arg_LABELS)
+    set_tests_properties(${name} PROPERTIES LABELS "${arg_LABELS}")
+  endif()
+endfunction()
+
+# phase_fuzz(name SOURCES ... USES ...): with PHASE_LIBFUZZER a libFuzzer program; otherwise a program that
+# replays spec/vectors and mutations of them, and is a normal test.
+function(phase_fuzz name)
+  cmake_parse_arguments(arg "" "" "SOURCES;USES" ${ARGN})
+  add_executable(${name} ${arg_SOURCES})
+  target_link_libraries(${name} PRIVATE phase_flags ${arg_USES})
+  target_compile_definitions(${name} PRIVATE PHASE_SOURCE_DIR="${CMAKE_SOURCE_DIR}")
+  if(PHASE_LIBFUZZER)
+    target_compile_options(${name} PRIVATE -fsanitize=fuzzer)
+    target_link_options(${name} PRIVATE -fsanitize=fuzzer)
+  else()
+    target_sources(${name} PRIVATE "${CMAKE_SOURCE_DIR}/tests/fuzz/replay_main.cpp")
+    add_test(NAME ${name} COMMAND ${name})
+    set_tests_properties(${name} PROPERTIES TIMEOUT 120)
+  endif()
+endfunction()
+
+# phase_app(name SOURCES ... USES ... [LINKS ...]): an executable of ours, in build/bin.
+function(phase_app name)
+  cmake_parse_arguments(arg "" "" "SOURCES;USES;LINKS" ${ARGN})
+  add_executable(${name} ${arg_SOURCES})
+  target_link_libraries(${name} PRIVATE phase_flags ${arg_USES} ${arg_LINKS})
+  set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY "${CMAKE_BINARY_DIR}/bin")
+endfunction()

@@ -1,0 +1,93 @@
+// provider.h — executes what others ask: admit, receive parts, run on a worker, stream output, sign the receipt.
+//
+// A state machine over interfaces: streams, worker, admission, clock and randomness are passed in, so the same object
+// file serves the network and the simulation. All coroutines run on the executor of their caller; one Provider belongs to
+// one executor.
+#pragma once
+
+#include <functional>
+#include <memory>
+
+#include "base/clock.h"
+#include "base/random.h"
+#include "base/stream.h"
+#include "protocol/manifest/manifest.h"
+#include "protocol/offer/frame.h"
+#include "protocol/provider/worker.h"
+#include "protocol/receipt/receipt.h"
+
+namespace phase::provider {
+
+/// What admission looks at besides the manifest.
+struct AdmissionRequest {
+  const manifest::SignedManifest& manifest;
+  const identity::PublicKey& peer;   ///< who delivered it
+};
+struct Admitted {};
+struct Refused {
+  offer::RejectionReason reason = offer::RejectionReason::policy;
+  std::string detail;
+  std::optional<std::uint64_t> retry_after_ms;
+};
+
+/// Does this node take this job, from this requester, now? Implemented by src/policy. Form, signature, time, audience
+/// and replay were checked before; this decides who may, what fits, which profile and level are granted.
+class AdmissionPolicy {
+ public:
+  virtual ~AdmissionPolicy() = default;
+  [[nodiscard]] virtual std::variant<Admitted, Refused> admit(const AdmissionRequest& request) = 0;
+};
+
+/// Keeps what was signed. Implemented durably by src/store. A failure ends the job as `failed`; no receipt leaves that
+/// was not kept.
+class ReceiptSink {
+ public:
+  virtual ~ReceiptSink() = default;
+  [[nodiscard]] virtual Result<void> keep(const manifest::SignedManifest& manifest,
+                                          const receipt::SignedReceipt& receipt) = 0;
+};
+
+/// Jobs running at once, jobs waiting, and bytes held for them.
+struct ProviderLimits {
+  std::size_t jobs_running_max = 4;
+  std::size_t jobs_queued_max = 16;
+  std::size_t jobs_per_requester_max = 4;   ///< running and queued together
+  Duration open_timeout = 10s;              ///< stream opened → `open` frame complete
+  Duration parts_timeout = 120s;            ///< accepted → module complete
+  Duration heartbeat_interval = 5s;
+  Duration silence_max = 20s;
+  Duration receipt_delivery_max = 20s;      ///< receipt written → requester's `end`
+};
+
+class Provider {
+ public:
+  struct World {
+    Clock& clock;
+    Random& random;
+    const identity::KeyPair& key;
+    Worker& worker;
+    AdmissionPolicy& policy;
+    manifest::ReplayRecord& replays;
+    ReceiptSink& receipts;
+    asio::any_io_executor executor;
+  };
+  Provider(World world, ProviderLimits limits);
+  ~Provider();
+
+  /// Serves one `/phase/job/2.0.0` stream to its end. `peer` is whom the transport authenticated.
+  /// Never throws; whatever the peer does costs this stream only.
+  [[nodiscard]] Task<void> serve(std::unique_ptr<ByteStream> stream, identity::PublicKey peer);
+
+  /// Refuses new jobs (`shutting_down`) and waits until running ones ended or `deadline`; then kills the rest, each
+  /// with a signed receipt {failed, "shutdown"}.
+  [[nodiscard]] Task<void> drain(Deadline deadline);
+
+  [[nodiscard]] std::size_t jobs_running() const noexcept;
+  [[nodiscard]] std::size_t jobs_queued() const noexcept;
+
+ private:
+  struct State;
+  std::shared_ptr<State> state_;  // shared with the sessions it serves; they outlive nothing else
+};
+
+}  // namespace phase::provider
