@@ -1,11 +1,13 @@
-// cbor.h — deterministic CBOR (RFC 8949 §4.2.1), the only encoding of protocol 2. Normative: spec/encoding.md.
+// cbor.h — deterministic CBOR (RFC 8949 §4.2.1), the only encoding of protocol 2. Normative:
+// spec/encoding.md.
 //
-// Subset: unsigned and negative integers of 64 bits, byte and text strings, arrays, maps with ascending keys,
-// false, true, null, and tag 18 on the outside of an envelope. Definite lengths, shortest forms, UTF-8, depth at
-// most kCborDepthMax. The reader refuses everything else, so bytes that were read have exactly one spelling.
-// Written here and not taken from a library because these bytes are what signatures cover; libcbor is the
-// independent oracle of the tests (docs/decisions/0003).
-// Pure values: nothing here blocks, throws (beyond bad_alloc) or allocates by a declared length.
+// Subset: unsigned and negative integers of 64 bits, byte and text strings, arrays, maps with
+// ascending keys, false, true, null, and tag 18 on the outside of an envelope. Definite lengths,
+// shortest forms, UTF-8, depth at most kCborDepthMax. The reader refuses everything else, so bytes
+// that were read have exactly one spelling. Written here and not taken from a library because these
+// bytes are what signatures cover; libcbor is the independent oracle of the tests
+// (docs/decisions/0003). Pure values: nothing here blocks, throws (beyond bad_alloc) or allocates
+// by a declared length.
 #pragma once
 
 #include <cstdint>
@@ -21,7 +23,8 @@ namespace phase {
 /// Containers inside containers. An envelope around a manifest around a job needs 7.
 inline constexpr int kCborDepthMax = 16;
 
-/// Appends items to a buffer. The caller keeps map keys ascending (checked in debug tests by the reader).
+/// Appends items to a buffer. The caller keeps map keys ascending (checked in debug tests by the
+/// reader).
 class CborWriter {
  public:
   CborWriter& uint(std::uint64_t value);
@@ -37,7 +40,7 @@ class CborWriter {
   CborWriter& raw(ByteView encoded);
 
   [[nodiscard]] const Bytes& view() const noexcept { return out_; }
-  [[nodiscard]] Bytes take() && { return std::move(out_); }
+  [[nodiscard]] Bytes take() { return std::move(out_); }  ///< leaves the writer empty
 
  private:
   void head(std::uint8_t major, std::uint64_t value);
@@ -45,7 +48,18 @@ class CborWriter {
 };
 
 /// What the next item is.
-enum class CborType : std::uint8_t { uint, negative, bytes, text, array, map, tag, boolean, null, end };
+enum class CborType : std::uint8_t {
+  uint,
+  negative,
+  bytes,
+  text,
+  array,
+  map,
+  tag,
+  boolean,
+  null,
+  end
+};
 
 /// Reads items in order from borrowed bytes. Views it returns point into them.
 /// Every method's error is Code::malformed with the byte offset in the message.
@@ -78,6 +92,7 @@ class CborReader {
   [[nodiscard]] Result<Head> head();
   [[nodiscard]] Result<ByteView> take(std::uint64_t count);
   [[nodiscard]] Result<void> skip_item(int depth);
+  [[nodiscard]] Result<void> skip_map(int depth);
   [[nodiscard]] tl::unexpected<Error> wrong(std::string_view what) const;
 
   ByteView bytes_;
@@ -95,7 +110,8 @@ class CborMap {
   [[nodiscard]] static Result<CborMap> open(CborReader& reader);
   /// Moves the reader to the value of `key`, or fails: missing, or an unknown key stands before it.
   [[nodiscard]] Result<CborReader*> required(std::uint64_t key);
-  /// True with the reader at the value, or false with nothing moved. An error inside surfaces at close().
+  /// True with the reader at the value, or false with nothing moved. An error inside surfaces at
+  /// close().
   [[nodiscard]] bool optional(std::uint64_t key);
   /// Fails on unknown keys left over (or on an error seen by optional()).
   [[nodiscard]] Result<void> close();

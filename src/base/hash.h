@@ -54,7 +54,8 @@ class Sha256Stream {
   [[nodiscard]] Sha256 finish() const noexcept;
 
  private:
-  alignas(8) std::array<unsigned char, 128> state_;  // crypto_hash_sha256_state, size checked in the .cpp
+  alignas(8)
+      std::array<unsigned char, 128> state_;  // crypto_hash_sha256_state, size checked in the .cpp
 };
 
 /// For unordered containers: the first eight bytes (already uniform).

@@ -8,7 +8,8 @@
 
 namespace phase {
 
-/// Source of unpredictable bytes (production: the kernel, by libsodium) or repeatable ones (simulation).
+/// Source of unpredictable bytes (production: the kernel, by libsodium) or repeatable ones
+/// (simulation).
 class Random {
  public:
   virtual ~Random() = default;

@@ -15,26 +15,26 @@ namespace phase {
 
 /// What went wrong. Values are stable and never reused; wire names are the enumerators.
 enum class Code : std::uint8_t {
-  invalid_argument = 1,   ///< the caller's words are off (flag, field, range)
-  malformed = 2,          ///< bytes that do not have the form they should
-  too_large = 3,          ///< above a named limit
-  version_unknown = 4,    ///< a version or profile that this program does not know
-  not_found = 5,          ///< no such file, job, peer, module
+  invalid_argument = 1,  ///< the caller's words are off (flag, field, range)
+  malformed = 2,         ///< bytes that do not have the form they should
+  too_large = 3,         ///< above a named limit
+  version_unknown = 4,   ///< a version or profile that this program does not know
+  not_found = 5,         ///< no such file, job, peer, module
   already_exists = 6,
   permission_denied = 7,  ///< the operating system or a policy says no
   unauthorized = 8,       ///< the key is not allowed here
   timed_out = 9,
   cancelled = 10,
-  unavailable = 11,       ///< nobody there now; trying again can help
-  busy = 12,              ///< at a limit now; trying again helps
-  rejected = 13,          ///< the provider declined, with a reason
+  unavailable = 11,  ///< nobody there now; trying again can help
+  busy = 12,         ///< at a limit now; trying again helps
+  rejected = 13,     ///< the provider declined, with a reason
   verification_failed = 14,
-  io = 15,                ///< a system call failed; errno text in the message
-  connection_closed = 16, ///< the other side went away mid-way
-  protocol = 17,          ///< the peer broke the protocol
-  replayed = 18,          ///< a job id seen before, or older than the replay record
+  io = 15,                 ///< a system call failed; errno text in the message
+  connection_closed = 16,  ///< the other side went away mid-way
+  protocol = 17,           ///< the peer broke the protocol
+  replayed = 18,           ///< a job id seen before, or older than the replay record
   expired = 19,
-  unsupported = 20,       ///< known, but not offered here
+  unsupported = 20,  ///< known, but not offered here
   internal = 21,
 };
 
@@ -42,6 +42,8 @@ enum class Code : std::uint8_t {
 [[nodiscard]] std::string_view code_name(Code code) noexcept;
 /// HTTP status for a code (spec/errors.md).
 [[nodiscard]] int code_http_status(Code code) noexcept;
+/// Exit status of a program that ends with this error (spec/errors.md).
+[[nodiscard]] int code_exit_status(Code code) noexcept;
 /// True when the same request may succeed later or elsewhere.
 [[nodiscard]] bool code_retryable(Code code) noexcept;
 
@@ -77,21 +79,21 @@ using Result = tl::expected<T, Error>;
 #define PHASE_CONCAT(a, b) PHASE_CONCAT_INNER(a, b)
 
 /// `PHASE_TRY(auto value, expression);` returns the error of `expression` or binds its value.
-#define PHASE_TRY(declaration, ...)                                          \
-  auto PHASE_CONCAT(phase_try_, __LINE__) = (__VA_ARGS__);                   \
-  if (!PHASE_CONCAT(phase_try_, __LINE__))                                   \
+#define PHASE_TRY(declaration, ...)                                              \
+  auto PHASE_CONCAT(phase_try_, __LINE__) = (__VA_ARGS__);                       \
+  if (!PHASE_CONCAT(phase_try_, __LINE__))                                       \
     return ::phase::fail(std::move(PHASE_CONCAT(phase_try_, __LINE__)).error()); \
   declaration = *std::move(PHASE_CONCAT(phase_try_, __LINE__))
 /// The same for Result<void>.
-#define PHASE_TRY_VOID(...)                                                  \
-  if (auto phase_try_void = (__VA_ARGS__); !phase_try_void)                  \
-    return ::phase::fail(std::move(phase_try_void).error())
+#define PHASE_TRY_VOID(...)                                 \
+  if (auto phase_try_void = (__VA_ARGS__); !phase_try_void) \
+  return ::phase::fail(std::move(phase_try_void).error())
 /// Inside coroutines: `PHASE_CO_TRY(auto value, co_await something());`
-#define PHASE_CO_TRY(declaration, ...)                                       \
-  auto PHASE_CONCAT(phase_try_, __LINE__) = (__VA_ARGS__);                   \
-  if (!PHASE_CONCAT(phase_try_, __LINE__))                                   \
+#define PHASE_CO_TRY(declaration, ...)                                              \
+  auto PHASE_CONCAT(phase_try_, __LINE__) = (__VA_ARGS__);                          \
+  if (!PHASE_CONCAT(phase_try_, __LINE__))                                          \
     co_return ::phase::fail(std::move(PHASE_CONCAT(phase_try_, __LINE__)).error()); \
   declaration = *std::move(PHASE_CONCAT(phase_try_, __LINE__))
-#define PHASE_CO_TRY_VOID(...)                                               \
-  if (auto phase_try_void = (__VA_ARGS__); !phase_try_void)                  \
-    co_return ::phase::fail(std::move(phase_try_void).error())
+#define PHASE_CO_TRY_VOID(...)                              \
+  if (auto phase_try_void = (__VA_ARGS__); !phase_try_void) \
+  co_return ::phase::fail(std::move(phase_try_void).error())

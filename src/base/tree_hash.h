@@ -1,5 +1,6 @@
-// tree_hash.h — the id of an artifact: root of a SHA-256 tree over 256 KiB chunks (RFC 9162 §2.1.1 hashing:
-// prefix 0x00 for a leaf, 0x01 for a node), bound with the length. Normative: spec/artifact.md.
+// tree_hash.h — the id of an artifact: root of a SHA-256 tree over 256 KiB chunks (RFC 9162 §2.1.1
+// hashing: prefix 0x00 for a leaf, 0x01 for a node), bound with the length. Normative:
+// spec/artifact.md.
 //
 //   artifact_id = SHA-256(0x02 ‖ u64be(length) ‖ root)
 #pragma once
