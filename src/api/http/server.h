@@ -1,0 +1,64 @@
+// server.h — a bounded HTTP/1.1 server (RFC 9112) on Unix sockets and loopback TCP.
+//
+// For a node's own people and programs, not for the open network: no TLS, no compression, no
+// ranges. Everything belongs to one executor. Whatever a client does costs its own connection only.
+#pragma once
+
+#include <filesystem>
+#include <memory>
+#include <string>
+
+#include "api/http/message.h"
+
+namespace phase::http {
+
+struct ServerLimits {
+  std::size_t connections_max = 128;  ///< above it a client is told 503 and closed
+  std::size_t header_bytes_max = 16_KiB;
+  std::size_t body_bytes_total_max = 256_MiB;  ///< bodies being read, of all connections together
+  Duration header_timeout = 10s;               ///< first byte of a request → end of its head
+  Duration body_timeout = 60s;                 ///< end of the head → end of the body
+  Duration idle_timeout = 60s;                 ///< between requests of one connection
+  Duration write_timeout = 30s;                ///< for each piece of kWritePieceBytes
+  Duration linger_max = 2s;  ///< reading on after a refusal, so that the client sees the answer
+};
+/// Bodies are written in pieces of this size, each under its own timeout.
+inline constexpr std::size_t kWritePieceBytes = 256_KiB;
+
+struct UnixListen {
+  std::filesystem::path path;  ///< folder created 0700 when absent
+  std::string group;           ///< empty: as it is
+};
+struct TcpListen {
+  std::string address = "127.0.0.1";
+  std::uint16_t port = 0;
+  std::string token;  ///< every request needs `Authorization: Bearer <token>`
+};
+inline constexpr std::size_t kTokenBytesMin = 16;
+
+class Server {
+ public:
+  Server(asio::any_io_executor executor, Router router, ServerLimits limits);
+  /// Closes listeners and connections and removes the socket's file. Handlers that wait are resumed
+  /// by what they wait for; their replies go nowhere.
+  ~Server();
+  Server(const Server&) = delete;
+  Server& operator=(const Server&) = delete;
+
+  /// The socket has mode 0660 from its first moment. A file that nobody answers on is replaced.
+  /// Errors: Code::already_exists when somebody answers, Code::invalid_argument for a path too long
+  /// for a socket or an unknown group, Code::permission_denied, Code::io.
+  [[nodiscard]] Result<void> listen(const UnixListen& where);
+  /// Returns the port. Errors: Code::invalid_argument for an address that is not loopback or a
+  /// token below kTokenBytesMin, Code::already_exists for a port in use, Code::io.
+  [[nodiscard]] Result<std::uint16_t> listen(const TcpListen& where);
+
+  [[nodiscard]] std::size_t connections() const noexcept;
+
+  struct State;  ///< this folder's own (state.h)
+
+ private:
+  std::shared_ptr<State> state_;  // shared with the coroutines of listeners and connections
+};
+
+}  // namespace phase::http
