@@ -1,0 +1,238 @@
+<?php
+
+declare(strict_types=1);
+
+namespace Plasm\Tests;
+
+use PHPUnit\Framework\TestCase;
+use Plasm\Receipt;
+use Plasm\Tests\Support\Documents;
+use Plasm\Verify\Evidence;
+use Plasm\Verify\Verdict;
+use Plasm\Verify\Verifier;
+use Plasm\Wire\CborWriter as Cbor;
+use Plasm\Wire\Commitment;
+use Plasm\Wire\Domain;
+use Plasm\Wire\Envelope;
+use Plasm\Wire\OutputSummary;
+
+/**
+ * Goal: a receipt is accepted only for its own manifest, input, output and key, and a refusal names
+ * the check of spec/verify.md. Method: sign documents here and change one thing at a time.
+ */
+final class VerifierTest extends TestCase
+{
+    private Documents $documents;
+
+    protected function setUp(): void
+    {
+        $this->documents = new Documents();
+    }
+
+    public function testAcceptsAnHonestReceipt(): void
+    {
+        $verdict = $this->check();
+        self::assertSame('receipt verified', $verdict->text(), $verdict->detail());
+        self::assertTrue($verdict->outputChecked());
+        self::assertSame('signature', $verdict->level());
+        self::assertTrue($verdict->passed('signature'));
+        self::assertTrue($verdict->passed('module_hash'));
+        self::assertTrue($verdict->passed('output_commitment'));
+        self::assertSame(2, $verdict->receipt()->getWallTimeMs());
+    }
+
+    public function testAcceptsFixedInputAndPrivateJobs(): void
+    {
+        $this->documents->streamed = false;
+        self::assertTrue($this->check()->ok());
+        $this->documents->salt = str_repeat("\x05", 32);
+        self::assertTrue($this->check()->ok());
+        $this->documents->streamed = true;
+        self::assertTrue($this->check()->ok());
+    }
+
+    public function testRefusesPrivateReceiptUnderAnotherSalt(): void
+    {
+        $this->documents->salt = str_repeat("\x05", 32);
+        $e = $this->documents->evidence();
+        $other = new Evidence($e->manifest, null, $e->input, $e->output, str_repeat("\x06", 32));
+        $verdict = Verifier::check($this->documents->receipt(), $other);
+        self::assertFalse($verdict->ok());
+        self::assertNull($verdict->receipt());
+    }
+
+    public function testSaysWhenTheOutputWasNotChecked(): void
+    {
+        $e = $this->documents->evidence();
+        $evidence = new Evidence($e->manifest, null, $e->input);
+        $verdict = Receipt::fromBytes($this->documents->receipt())->verify($evidence);
+        self::assertTrue($verdict->ok());
+        self::assertFalse($verdict->outputChecked());
+        self::assertStringContainsString('output not checked', $verdict->detail());
+    }
+
+    /** @dataProvider refusals */
+    public function testNamesTheCheckThatFails(string $check, \Closure $change): void
+    {
+        $verdict = $change($this->documents) ?? $this->check();
+        self::assertSame($check, $verdict->failedCheck(), $verdict->detail());
+        self::assertNull($verdict->receipt());
+        self::assertNull($verdict->level());
+        self::assertFalse($verdict->passed($check));
+        self::assertSame("receipt refused: {$check}", $verdict->text());
+    }
+
+    /** @return iterable<string, array{string, \Closure(Documents): ?Verdict}> */
+    public static function refusals(): iterable
+    {
+        $hash = Cbor::bytes(str_repeat("\x33", 32));
+        $against = static fn (Documents $d, array $with): Verdict => Verifier::check(
+            $d->receipt(),
+            new Evidence(...$with + get_object_vars($d->evidence())),
+        );
+        yield 'no CBOR' => ['receipt_form', static fn (Documents $d): Verdict
+            => Verifier::check('not a receipt', $d->evidence())];
+        yield 'bytes behind' => ['receipt_form', static fn (Documents $d): Verdict
+            => Verifier::check($d->receipt() . "\x00", $d->evidence())];
+        yield 'version 3' => ['receipt_form', static function (Documents $d): void {
+            $d->receiptKeys = [0 => Cbor::uint(3)];
+        }];
+        yield 'unknown key' => ['receipt_form', static function (Documents $d): void {
+            $d->receiptKeys = [14 => Cbor::uint(0)];
+        }];
+        yield 'a manifest as receipt' => ['receipt_form', static fn (Documents $d): Verdict
+            => Verifier::check($d->manifest(), $d->evidence())];
+        yield 'signed under another domain' => ['signature', static function (Documents $d): Verdict {
+            $sealed = Envelope::seal(Domain::Commit, $d->receiptPayload(), $d->providerSecret);
+            $moved = str_replace(
+                Cbor::text('application/phase-commit+cbor'),
+                Cbor::text('application/phase-receipt+cbor'),
+                $sealed,
+            );
+            // The protected header grew by one byte: its head says so.
+            $moved = substr_replace($moved, chr(ord($moved[3]) + 1), 3, 1);
+            return Verifier::check($moved, $d->evidence());
+        }];
+        yield 'another provider key' => ['provider_key', static fn (Documents $d): Verdict
+            => $against($d, ['provider' => Documents::key(Documents::secret(3))])];
+        yield 'no manifest' => ['manifest_form', static fn (Documents $d): Verdict
+            => $against($d, ['manifest' => ''])];
+        yield 'a manifest of another version' => ['manifest_form', static fn (Documents $d): Verdict
+            => $against($d, ['manifest' => self::manifestWith([0 => Cbor::uint(1)])])];
+        yield 'an altered manifest' => ['manifest_signature', static fn (Documents $d): Verdict
+            => $against($d, ['manifest' => str_replace('_start', '_stars', $d->manifest())])];
+        yield 'another audience' => ['audience', static function (Documents $d): void {
+            $d->audience = Documents::key(Documents::secret(3));
+        }];
+        yield 'another manifest' => ['job_id', static fn (Documents $d): Verdict
+            => $against($d, ['manifest' => self::manifestWith([3 => Cbor::uint(29999)])])];
+        yield 'another kind' => ['job_kind', static function (Documents $d): void {
+            $d->receiptKeys = [3 => Cbor::uint(1)];
+        }];
+        yield 'another module' => ['module_hash', static function (Documents $d) use ($hash): void {
+            $d->receiptKeys = [4 => Cbor::map([0 => $hash, 1 => $hash])];
+        }];
+        yield 'another input' => ['input_commitment', static fn (Documents $d): Verdict
+            => $against($d, ['input' => Commitment::of('Hello, Worlds')])];
+        yield 'no input known' => ['input_commitment', static fn (Documents $d): Verdict
+            => $against($d, ['input' => null])];
+        yield 'another execution' => ['execution_id', static function (Documents $d) use ($hash): void {
+            $d->receiptKeys = [2 => $hash];
+        }];
+        yield 'another profile' => ['profile', static function (Documents $d): void {
+            $d->receiptKeys = [8 => Cbor::text('det-1')];
+        }];
+        yield 'shorter output' => ['output_length', static fn (Documents $d): Verdict
+            => $against($d, ['output' => Documents::output('dlroW')])];
+        yield 'another output' => ['output_commitment', static fn (Documents $d): Verdict
+            => $against($d, ['output' => Documents::output('dlroW ,ollex')])];
+        yield 'a level that is not there' => ['level', static fn (Documents $d): Verdict
+            => Verifier::check($d->receipt(), $d->evidence(), 'proof')];
+    }
+
+    public function testRefusesEveryFlippedBitOfReceiptAndManifest(): void
+    {
+        $e = $this->documents->evidence();
+        $receipt = $this->documents->receipt();
+        for ($bit = 0; $bit < 8 * strlen($receipt); ++$bit) {
+            $verdict = Verifier::check(self::flip($receipt, $bit), $e);
+            self::assertContains($verdict->failedCheck(), ['receipt_form', 'signature'], "bit {$bit}");
+        }
+        for ($bit = 0; $bit < 8 * strlen($e->manifest); ++$bit) {
+            $altered = new Evidence(self::flip($e->manifest, $bit), null, $e->input, $e->output);
+            $failed = Verifier::check($receipt, $altered)->failedCheck();
+            self::assertContains($failed, ['manifest_form', 'manifest_signature'], "bit {$bit}");
+        }
+    }
+
+    public function testRefusesEveryFlippedBitOfOutputCommitment(): void
+    {
+        $e = $this->documents->evidence();
+        for ($bit = 0; $bit < 256; ++$bit) {
+            $output = new OutputSummary(
+                self::flip($e->output->commitment, $bit),
+                $e->output->length,
+                $e->output->segments,
+            );
+            $altered = new Evidence($e->manifest, $e->provider, $e->input, $output);
+            $failed = Verifier::check($this->documents->receipt(), $altered)->failedCheck();
+            self::assertSame('output_commitment', $failed);
+        }
+    }
+
+    public function testNeverThrowsOnRandomBytes(): void
+    {
+        mt_srand(20_261_121);
+        $receipt = $this->documents->receipt();
+        $e = $this->documents->evidence();
+        for ($round = 0; $round < 2000; ++$round) {
+            $bytes = $receipt;
+            for ($change = mt_rand(1, 6); $change > 0; --$change) {
+                $at = mt_rand(0, strlen($bytes));
+                $bytes = match (mt_rand(0, 2)) {
+                    0 => substr_replace($bytes, chr(mt_rand(0, 255)), $at, 1),
+                    1 => substr_replace($bytes, '', $at, mt_rand(1, 9)),
+                    2 => substr_replace($bytes, chr(mt_rand(0, 255)), $at, 0),
+                };
+            }
+            if ($bytes !== $receipt) {
+                self::assertFalse(Verifier::check($bytes, $e)->ok(), bin2hex($bytes));
+            }
+        }
+    }
+
+    public function testRefusesSmallOrderAndNonCanonicalSignatures(): void
+    {
+        $receipt = $this->documents->receipt();
+        // S + L, where L is the order of the group (RFC 8032 §5.1): the same point, another spelling.
+        $order = hex2bin('edd3f55c1a631258d69cf7a2def9de14' . str_repeat('00', 15) . '10');
+        $s = substr($receipt, -32);
+        sodium_add($s, $order);
+        $verdict = Verifier::check(substr($receipt, 0, -32) . $s, $this->documents->evidence());
+        self::assertSame('signature', $verdict->failedCheck());
+        $key = Documents::key($this->documents->providerSecret);
+        $small = str_replace($key, str_pad("\x01", 32, "\x00"), $receipt);
+        $e = $this->documents->evidence();
+        $verdict = Verifier::check($small, new Evidence($e->manifest, null, $e->input, $e->output));
+        self::assertSame('signature', $verdict->failedCheck());
+    }
+
+    private function check(): Verdict
+    {
+        return Verifier::check($this->documents->receipt(), $this->documents->evidence());
+    }
+
+    private static function manifestWith(array $keys): string
+    {
+        $documents = new Documents();
+        $documents->manifestKeys = $keys;
+        return $documents->manifest();
+    }
+
+    private static function flip(string $bytes, int $bit): string
+    {
+        $at = intdiv($bit, 8);
+        $bytes[$at] = chr(ord($bytes[$at]) ^ (1 << $bit % 8));
+        return $bytes;
+    }
+}
