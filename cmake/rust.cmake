@@ -41,3 +41,5 @@ phase_rust_library(phase-net net)
 add_dependencies(cargo_phase_net cargo_phase_wasm)
 target_include_directories(phase_rust_wasm SYSTEM INTERFACE "${PHASE_WASM_INCLUDE}")
 target_include_directories(phase_rust_net SYSTEM INTERFACE "${CMAKE_SOURCE_DIR}/rust/net/include")
+
+add_custom_target(rust_archives DEPENDS cargo_phase_wasm cargo_phase_net)

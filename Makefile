@@ -1,0 +1,86 @@
+# What people type. Each target says what it needs before it takes time; tools/setup installs it.
+#
+#   BUILD=build            build folder
+#   PHASE_CACHE_DIR=...    compiler cache and Rust target folder, shared by every checkout
+#   PHASE_RUST_TARGET_DIR  the Rust target folder alone
+#   JOBS=N                 parallel compiler and test processes
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+BUILD ?= build
+JOBS ?= $(shell nproc)
+PREFIX ?= /usr/local
+cache_home := $(or $(XDG_CACHE_HOME),$(if $(HOME),$(HOME)/.cache,$(CURDIR)/.cache))
+export PHASE_CACHE_DIR ?= $(cache_home)/phase-build
+export PHASE_RUST_TARGET_DIR ?= $(PHASE_CACHE_DIR)/rust
+export CCACHE_DIR ?= $(PHASE_CACHE_DIR)/ccache
+# A header that did not change gives the same object whatever the checkout is called.
+export CCACHE_BASEDIR ?= $(CURDIR)
+export CCACHE_NOHASHDIR ?= 1
+export CCACHE_MAXSIZE ?= 5G
+export PATH := $(or $(CARGO_HOME),$(HOME)/.cargo)/bin:$(PATH)
+export CMAKE_BUILD_PARALLEL_LEVEL := $(JOBS)
+
+configure = cmake -S . -B $(1) -G Ninja -Wno-dev $(2) >$(1).log 2>&1 || { cat $(1).log; \
+  echo "make: configuring failed. If a package is named above: tools/setup --set test" \
+       "(or 'make clean' when $(1)/ came from another checkout), then the same command again."; exit 1; }
+build = cmake --build $(1) --target $(2) || { \
+  echo "make: the build failed; the first error above counts. After a change of compiler or" \
+       "distribution, 'make clean' and the same command again."; exit 1; }
+
+.PHONY: help demo setup build test test-long bench format tidy clean install programs
+
+help:
+	@echo 'Phase: run WebAssembly jobs on machines you do not trust, and get a receipt that verifies.'
+	@echo
+	@echo '  make demo        set up, build, and run a small mesh: two providers, one requester'
+	@echo '  make build       build the programs and examples into $(BUILD)/'
+	@echo '  make test        build what is missing and run every test but the long ones'
+	@echo '  make test-long   fuzzing, sanitizers, static analysis, thousands of simulated meshes'
+	@echo '  make bench       the rows of SPECIFICATION.md'
+	@echo '  make format      clang-format over the C++ sources'
+	@echo '  make install     into $(PREFIX) (PREFIX=..., DESTDIR=...)'
+	@echo '  make clean       remove $(BUILD)/ and its siblings; the cache stays in $(PHASE_CACHE_DIR)'
+
+setup:
+	@tools/setup --set test
+
+# The programs alone: no test library is needed for these. A folder set up for tests stays so.
+programs:
+	@[ -f $(BUILD)/build.ninja ] || { mkdir -p $(BUILD); $(call configure,$(BUILD),-DPHASE_TESTS=OFF); }
+	@$(call build,$(BUILD),programs)
+
+build:
+	@tools/setup --set build
+	@$(MAKE) programs
+
+demo: build
+	@PHASE_BUILD=$(CURDIR)/$(BUILD) examples/demo/demo.sh
+
+test:
+	@tools/run_tests --build $(BUILD) --jobs $(JOBS)
+
+test-long:
+	@tools/setup --set long
+	@tools/test_long --jobs $(JOBS)
+
+bench:
+	@tools/setup --set test
+	@mkdir -p $(BUILD); $(call configure,$(BUILD),-DPHASE_TESTS=ON)
+	@$(call build,$(BUILD),bench)
+
+format:
+	@tools/format --write
+
+tidy:
+	@python3 tools/tidy
+
+install: build
+	@cmake --install $(BUILD) --prefix $(PREFIX) || { \
+	  echo "make: installing into $(PREFIX) failed. With sudo: sudo cmake --install $(BUILD) --prefix $(PREFIX);" \
+	       "without: make install PREFIX=\$$HOME/.local"; exit 1; }
+
+clean:
+	rm -rf $(BUILD) $(BUILD).log $(BUILD)-fuzz $(BUILD)-sanitize $(BUILD)-fuzz.log $(BUILD)-sanitize.log
