@@ -85,7 +85,6 @@ final class VerifierTest extends TestCase
     /** @return iterable<string, array{string, \Closure(Documents): ?Verdict}> */
     public static function refusals(): iterable
     {
-        $hash = Cbor::bytes(str_repeat("\x33", 32));
         $against = static fn (Documents $d, array $with): Verdict => Verifier::check(
             $d->receipt(),
             new Evidence(...$with + get_object_vars($d->evidence())),
@@ -102,7 +101,7 @@ final class VerifierTest extends TestCase
         }];
         yield 'a manifest as receipt' => ['receipt_form', static fn (Documents $d): Verdict
             => Verifier::check($d->manifest(), $d->evidence())];
-        yield 'signed under another domain' => ['signature', static function (Documents $d): Verdict {
+        yield 'under another domain' => ['signature', static function (Documents $d): Verdict {
             $sealed = Envelope::seal(Domain::Commit, $d->receiptPayload(), $d->providerSecret);
             $moved = str_replace(
                 Cbor::text('application/phase-commit+cbor'),
@@ -129,15 +128,16 @@ final class VerifierTest extends TestCase
         yield 'another kind' => ['job_kind', static function (Documents $d): void {
             $d->receiptKeys = [3 => Cbor::uint(1)];
         }];
-        yield 'another module' => ['module_hash', static function (Documents $d) use ($hash): void {
+        yield 'another module' => ['module_hash', static function (Documents $d): void {
+            $hash = Cbor::bytes(str_repeat("\x33", 32));
             $d->receiptKeys = [4 => Cbor::map([0 => $hash, 1 => $hash])];
         }];
         yield 'another input' => ['input_commitment', static fn (Documents $d): Verdict
             => $against($d, ['input' => Commitment::of('Hello, Worlds')])];
         yield 'no input known' => ['input_commitment', static fn (Documents $d): Verdict
             => $against($d, ['input' => null])];
-        yield 'another execution' => ['execution_id', static function (Documents $d) use ($hash): void {
-            $d->receiptKeys = [2 => $hash];
+        yield 'another execution' => ['execution_id', static function (Documents $d): void {
+            $d->receiptKeys = [2 => Cbor::bytes(str_repeat("\x33", 32))];
         }];
         yield 'another profile' => ['profile', static function (Documents $d): void {
             $d->receiptKeys = [8 => Cbor::text('det-1')];
@@ -155,8 +155,8 @@ final class VerifierTest extends TestCase
         $e = $this->documents->evidence();
         $receipt = $this->documents->receipt();
         for ($bit = 0; $bit < 8 * strlen($receipt); ++$bit) {
-            $verdict = Verifier::check(self::flip($receipt, $bit), $e);
-            self::assertContains($verdict->failedCheck(), ['receipt_form', 'signature'], "bit {$bit}");
+            $failed = Verifier::check(self::flip($receipt, $bit), $e)->failedCheck();
+            self::assertContains($failed, ['receipt_form', 'signature'], "bit {$bit}");
         }
         for ($bit = 0; $bit < 8 * strlen($e->manifest); ++$bit) {
             $altered = new Evidence(self::flip($e->manifest, $bit), null, $e->input, $e->output);
@@ -204,7 +204,7 @@ final class VerifierTest extends TestCase
     public function testRefusesSmallOrderAndNonCanonicalSignatures(): void
     {
         $receipt = $this->documents->receipt();
-        // S + L, where L is the order of the group (RFC 8032 §5.1): the same point, another spelling.
+        // S + L, L the order of the group (RFC 8032 §5.1): the same number, another spelling.
         $order = hex2bin('edd3f55c1a631258d69cf7a2def9de14' . str_repeat('00', 15) . '10');
         $s = substr($receipt, -32);
         sodium_add($s, $order);

@@ -34,10 +34,10 @@ final class Documents
     /** @var array<int, string|null> receipt keys to replace, encoded */
     public array $receiptKeys = [];
 
-    public function __construct()
+    public function __construct(int $providerSeed = 2)
     {
         $this->requesterSecret = self::secret(1);
-        $this->providerSecret = self::secret(2);
+        $this->providerSecret = self::secret($providerSeed);
         $this->audience = self::key($this->providerSecret);
     }
 
