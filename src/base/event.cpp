@@ -1,0 +1,105 @@
+#include "base/event.h"
+
+#include <utility>
+
+#include <boost/asio/any_io_executor.hpp>
+#include <boost/asio/as_tuple.hpp>
+#include <boost/asio/bind_cancellation_slot.hpp>
+#include <boost/asio/cancellation_signal.hpp>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/experimental/channel.hpp>
+#include <boost/asio/this_coro.hpp>
+#include <boost/asio/use_awaitable.hpp>
+
+#include "base/check.h"
+
+namespace phase {
+namespace {
+
+using Tokens = asio::experimental::channel<asio::any_io_executor, void(boost::system::error_code)>;
+
+Task<bool> take(Tokens& tokens) {
+  auto [error] = co_await tokens.async_receive(asio::as_tuple(asio::use_awaitable));
+  co_return !error;
+}
+
+}  // namespace
+
+struct Event::Impl {
+  Tokens flag;
+};
+
+Event::Event(asio::any_io_executor executor) : impl_(new Impl{Tokens(std::move(executor), 1)}) {}
+Event::Event(Event&&) noexcept = default;
+Event& Event::operator=(Event&&) noexcept = default;
+Event::~Event() = default;
+
+void Event::notify() {
+  // Fails when the flag is already up, which is what is wanted.
+  static_cast<void>(impl_->flag.try_send(boost::system::error_code{}));
+}
+
+Task<bool> Event::wait() {
+  return take(impl_->flag);
+}
+
+struct Turnstile::Impl {
+  Tokens places;
+};
+
+Turnstile::Turnstile(asio::any_io_executor executor, std::size_t limit)
+    : impl_(new Impl{Tokens(std::move(executor), limit)}) {
+  for (std::size_t i = 0; i < limit; ++i) {
+    PHASE_CHECK(impl_->places.try_send(boost::system::error_code{}));
+  }
+}
+Turnstile::~Turnstile() = default;
+
+Task<bool> Turnstile::enter() {
+  return take(impl_->places);
+}
+
+void Turnstile::leave() {
+  PHASE_CHECK(impl_->places.try_send(boost::system::error_code{}));
+}
+
+struct Alarm::Run {
+  std::function<void()> action;  // empty once run or stopped
+  asio::cancellation_signal signal;
+};
+
+Alarm::Alarm(Clock& clock, asio::any_io_executor executor)
+    : clock_(clock), executor_(std::move(executor)) {}
+
+Alarm::~Alarm() {
+  stop();
+}
+
+void Alarm::set(Instant at, std::function<void()> action) {
+  stop();
+  auto run = std::make_shared<Run>();
+  run->action = std::move(action);
+  run_ = run;
+  auto sleep = [run, at, &clock = clock_]() -> Task<void> {
+    co_await asio::this_coro::throw_if_cancelled(false);
+    // Stopped before this coroutine began: the signal had nobody to reach.
+    if (!run->action) co_return;
+    const Result<void> slept = co_await clock.sleep_until(at);
+    if (!slept || !run->action) co_return;
+    const std::function<void()> act = std::exchange(run->action, nullptr);
+    act();
+  };
+  // The handler is the last thing of the coroutine to go; it keeps the signal until then.
+  asio::co_spawn(executor_, std::move(sleep),
+                 asio::bind_cancellation_slot(run->signal.slot(), [run](std::exception_ptr) {}));
+}
+
+void Alarm::stop() {
+  if (!run_) return;
+  const std::shared_ptr<Run> run = std::exchange(run_, nullptr);
+  if (!run->action) return;
+  run->action = nullptr;
+  run->signal.emit(asio::cancellation_type::terminal);
+}
+
+}  // namespace phase
