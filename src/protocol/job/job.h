@@ -1,8 +1,8 @@
 // job.h — what is run, and everything its result depends on. Normative: spec/job.md.
 //
-// A job holds no data: module, stdin and prompt stand in it by commitment and length; their bytes travel after the
-// provider accepted. Equal jobs have equal ExecutionIds, whoever asks and however the bytes arrived.
-// Pure values: nothing here blocks, reads a clock or throws.
+// A job holds no data: module, stdin and prompt stand in it by commitment and length; their bytes
+// travel after the provider accepted. Equal jobs have equal ExecutionIds, whoever asks and however
+// the bytes arrived. Pure values: nothing here blocks, reads a clock or throws.
 #pragma once
 
 #include <map>
@@ -31,8 +31,8 @@ inline constexpr std::uint64_t kStdinBytesMax = 1ULL << 30;
 inline constexpr std::uint64_t kPromptBytesMax = 16_MiB;
 inline constexpr std::size_t kArgsMax = 256;
 inline constexpr std::size_t kEnvMax = 256;
-inline constexpr std::size_t kTextBytesMax = 4096;        ///< one argument, name or value
-inline constexpr std::size_t kJobBytesMax = 40_KiB;       ///< the encoded job
+inline constexpr std::size_t kTextBytesMax = 4096;            ///< one argument, name or value
+inline constexpr std::size_t kJobBytesMax = 40_KiB;           ///< the encoded job
 inline constexpr std::uint64_t kMemoryBytesMax = 4ULL << 30;  ///< all a 32-bit module can address
 
 /// Bytes by what they are: flat SHA-256 and length.
@@ -43,7 +43,8 @@ struct Commitment {
 };
 [[nodiscard]] Commitment commit(ByteView bytes);
 
-/// A module or other artifact: tree id (any range checkable), flat hash (checked over the whole), length.
+/// A module or other artifact: tree id (any range checkable), flat hash (checked over the whole),
+/// length.
 struct ArtifactRef {
   ArtifactId id;
   Sha256 sha256;
@@ -52,12 +53,14 @@ struct ArtifactRef {
 };
 [[nodiscard]] ArtifactRef reference(ByteView bytes);
 
-/// Limits under which a wasm job runs. A limit that is hit ends the job with a signed receipt naming it.
+/// Limits under which a wasm job runs. A limit that is hit ends the job with a signed receipt
+/// naming it.
 struct WasmLimits {
-  std::uint64_t fuel = 10'000'000'000;              ///< units of spec/fuel.md; > 0
-  std::uint64_t memory_bytes = 128_MiB;             ///< linear memory, all memories together; ≤ kMemoryBytesMax
-  std::uint64_t table_elements = 1'000'000;         ///< all tables together
-  std::uint64_t output_bytes = 64_MiB;              ///< stdout and stderr together
+  std::uint64_t fuel = 10'000'000'000;  ///< units of spec/fuel.md; > 0
+  std::uint64_t memory_bytes =
+      128_MiB;  ///< linear memory, all memories together; ≤ kMemoryBytesMax
+  std::uint64_t table_elements = 1'000'000;  ///< all tables together
+  std::uint64_t output_bytes = 64_MiB;       ///< stdout and stderr together
   friend bool operator==(const WasmLimits&, const WasmLimits&) = default;
 };
 
@@ -68,21 +71,22 @@ enum class Profile : std::uint8_t { fast = 0, det_1 = 1 };
 struct WasmJob {
   ArtifactRef module;
   std::string entry = "_start";
-  std::vector<std::string> args;             ///< argv[1...]; argv[0] is "module" (spec/job.md §2)
+  std::vector<std::string> args;  ///< argv[1...]; argv[0] is "module" (spec/job.md §2)
   std::map<std::string, std::string> env;
   std::optional<Commitment> stdin_commitment;  ///< absent: streamed, known only at its end
   WasmLimits limits;
   Profile profile = Profile::fast;
-  std::uint64_t clock_start_ns = 0;          ///< CLOCK_REALTIME of the guest at start, ns since 1970
+  std::uint64_t clock_start_ns = 0;  ///< CLOCK_REALTIME of the guest at start, ns since 1970
   std::array<std::uint8_t, 32> random_seed{};
   friend bool operator==(const WasmJob&, const WasmJob&) = default;
 };
 
-/// Sampling of a language model; parts per million where a float would stand. Absent: the model's default.
+/// Sampling of a language model; parts per million where a float would stand. Absent: the model's
+/// default.
 struct Sampling {
   std::uint64_t seed = 0;
-  std::optional<std::int64_t> temperature_ppm, top_p_ppm, min_p_ppm, typical_p_ppm, repeat_penalty_ppm,
-      presence_penalty_ppm, frequency_penalty_ppm;
+  std::optional<std::int64_t> temperature_ppm, top_p_ppm, min_p_ppm, typical_p_ppm,
+      repeat_penalty_ppm, presence_penalty_ppm, frequency_penalty_ppm;
   std::optional<std::int64_t> top_k, repeat_last_n;
   friend bool operator==(const Sampling&, const Sampling&) = default;
 };
@@ -90,13 +94,14 @@ struct Sampling {
 enum class PromptKind : std::uint8_t { text = 0, messages = 1 };
 
 struct InferenceJob {
-  ArtifactId model;            ///< content id of the weights
-  std::string model_name;      ///< for people; not trusted
+  ArtifactId model;        ///< content id of the weights
+  std::string model_name;  ///< for people; not trusted
   PromptKind prompt_kind = PromptKind::text;
-  std::optional<Commitment> prompt;   ///< the prompt's bytes (messages: their JSON text), sent after acceptance
+  std::optional<Commitment>
+      prompt;  ///< the prompt's bytes (messages: their JSON text), sent after acceptance
   Sampling sampling;
-  std::uint64_t tokens_max = 0;       ///< > 0
-  std::uint64_t context_tokens = 0;   ///< 0: the model's own
+  std::uint64_t tokens_max = 0;      ///< > 0
+  std::uint64_t context_tokens = 0;  ///< 0: the model's own
   std::vector<std::string> stop;
   std::optional<Commitment> grammar;  ///< constrains the output; bytes sent after acceptance
   friend bool operator==(const InferenceJob&, const InferenceJob&) = default;

@@ -1,10 +1,12 @@
-// output.h — the output commitment: one hash for what a job wrote, in order. Normative: spec/output.md.
+// output.h — the output commitment: one hash for what a job wrote, in order. Normative:
+// spec/output.md.
 //
 //   c(0)   = SHA-256("phase/output/2")
 //   c(n+1) = SHA-256(c(n) ‖ u8 stream ‖ u32be length ‖ data)      for each canonical segment
 //
-// Canonical: consecutive writes to one stream are joined; a segment ends where the stream changes or after 16 KiB.
-// So the commitment does not depend on timing, flushing or how bytes were cut into messages.
+// Canonical: consecutive writes to one stream are joined; a segment ends where the stream changes
+// or after 16 KiB. So the commitment does not depend on timing, flushing or how bytes were cut into
+// messages.
 #pragma once
 
 #include <cstdint>
@@ -29,7 +31,8 @@ struct OutputSummary {
   friend bool operator==(const OutputSummary&, const OutputSummary&) = default;
 };
 
-/// Takes bytes as they come; says at any point what the commitment would be if the output ended here.
+/// Takes bytes as they come; says at any point what the commitment would be if the output ended
+/// here.
 class OutputChain {
  public:
   OutputChain();
@@ -39,11 +42,11 @@ class OutputChain {
 
  private:
   void close_segment();
-  Sha256 chain_;                       // after the last closed segment
+  Sha256 chain_;  // after the last closed segment
   OutputStream stream_ = OutputStream::out;
-  Bytes segment_;                      // open segment, at most kSegmentBytesMax
+  Bytes segment_;  // open segment, at most kSegmentBytesMax
   std::uint64_t length_ = 0;
-  std::uint64_t segments_ = 0;         // closed ones
+  std::uint64_t segments_ = 0;  // closed ones
 };
 
 /// One piece of a transcript, in order of arrival.

@@ -1,7 +1,8 @@
 // frame.h — the frames of /phase/job/2.0.0 and /phase/node/2.0.0. Normative: spec/job-stream.md.
 //
-// A frame is u32be length ‖ u8 type ‖ body; length counts type and body. Control bodies are deterministic CBOR,
-// data bodies raw. Each side's last frame is `end`: a transport that cuts off cannot look like a finish.
+// A frame is u32be length ‖ u8 type ‖ body; length counts type and body. Control bodies are
+// deterministic CBOR, data bodies raw. Each side's last frame is `end`: a transport that cuts off
+// cannot look like a finish.
 #pragma once
 
 #include <optional>
@@ -26,24 +27,50 @@ inline constexpr std::size_t kDataBytesMax = 64_KiB;
 
 /// Values are on the wire; never reused. spec/job-stream.md §2.
 enum class FrameType : std::uint8_t {
-  open = 1, accepted = 2, rejected = 3, module = 4, module_end = 5, stdin = 6, stdin_end = 7, output = 8,
-  progress = 9, checkpoint = 10, heartbeat = 11, receipt = 12, cancel = 13, commit = 14, reveal = 15, end = 16,
+  open = 1,
+  accepted = 2,
+  rejected = 3,
+  module = 4,
+  module_end = 5,
+  stdin = 6,
+  stdin_end = 7,
+  output = 8,
+  progress = 9,
+  checkpoint = 10,
+  heartbeat = 11,
+  receipt = 12,
+  cancel = 13,
+  commit = 14,
+  reveal = 15,
+  end = 16,
   node = 32,
 };
 
 /// Why a provider declines. Wire names are the enumerators.
 enum class RejectionReason : std::uint8_t {
-  unauthorized = 0, insufficient_resources, arch_mismatch, runtime_not_supported, region_mismatch, busy,
-  invalid_request, expired, replayed, wrong_audience, profile_unsupported, level_unsupported, kind_unsupported,
-  policy, shutting_down,
+  unauthorized = 0,
+  insufficient_resources,
+  arch_mismatch,
+  runtime_not_supported,
+  region_mismatch,
+  busy,
+  invalid_request,
+  expired,
+  replayed,
+  wrong_audience,
+  profile_unsupported,
+  level_unsupported,
+  kind_unsupported,
+  policy,
+  shutting_down,
 };
 [[nodiscard]] std::string_view rejection_name(RejectionReason reason) noexcept;
 
 struct Open {
-  Bytes manifest;                                 ///< envelope
-  std::uint64_t checkpoint_bytes = 0;             ///< interval in output bytes; 0: none
-  std::optional<job::Salt> salt;                  ///< present: a private job
-  bool commit_reveal = false;                     ///< commit before output
+  Bytes manifest;                      ///< envelope
+  std::uint64_t checkpoint_bytes = 0;  ///< interval in output bytes; 0: none
+  std::optional<job::Salt> salt;       ///< present: a private job
+  bool commit_reveal = false;          ///< commit before output
 };
 struct Accepted {
   manifest::JobId job_id;
@@ -51,30 +78,47 @@ struct Accepted {
 };
 struct Rejected {
   RejectionReason reason = RejectionReason::invalid_request;
-  std::string detail;                    ///< for people; at most 512 bytes
+  std::string detail;  ///< for people; at most 512 bytes
   std::optional<std::uint64_t> retry_after_ms;
 };
-struct ModuleData { Bytes data; };
+struct ModuleData {
+  Bytes data;
+};
 struct ModuleEnd {};
-struct StdinData { Bytes data; };
+struct StdinData {
+  Bytes data;
+};
 struct StdinEnd {};
-struct Output { job::OutputPiece piece; };
+struct Output {
+  job::OutputPiece piece;
+};
 struct Progress {
   std::string stage;  ///< queued, compiling, running
   std::uint64_t done = 0, total = 0;
 };
-struct CheckpointFrame { Bytes envelope; };
+struct CheckpointFrame {
+  Bytes envelope;
+};
 struct Heartbeat {};
-struct ReceiptFrame { Bytes envelope; };
+struct ReceiptFrame {
+  Bytes envelope;
+};
 struct Cancel {};
-struct CommitFrame { Bytes envelope; };
+struct CommitFrame {
+  Bytes envelope;
+};
 /// Requester to provider: empty nonce, "go on". Provider to requester: the nonce of its commit.
-struct Reveal { std::optional<std::array<std::uint8_t, 32>> nonce; };
+struct Reveal {
+  std::optional<std::array<std::uint8_t, 32>> nonce;
+};
 struct End {};
-struct NodeFrame { Bytes envelope; };
+struct NodeFrame {
+  Bytes envelope;
+};
 
-using Frame = std::variant<Open, Accepted, Rejected, ModuleData, ModuleEnd, StdinData, StdinEnd, Output, Progress,
-                           CheckpointFrame, Heartbeat, ReceiptFrame, Cancel, CommitFrame, Reveal, End, NodeFrame>;
+using Frame = std::variant<Open, Accepted, Rejected, ModuleData, ModuleEnd, StdinData, StdinEnd,
+                           Output, Progress, CheckpointFrame, Heartbeat, ReceiptFrame, Cancel,
+                           CommitFrame, Reveal, End, NodeFrame>;
 
 /// The bytes of a frame, length prefix included. Requires sizes within the limits (checked).
 [[nodiscard]] Bytes encode(const Frame& frame);
@@ -82,30 +126,33 @@ using Frame = std::variant<Open, Accepted, Rejected, ModuleData, ModuleEnd, Stdi
 [[nodiscard]] Result<Frame> decode(ByteView type_and_body);
 
 /// Reads one frame from a stream. Errors: Code::protocol / malformed / too_large for a bad frame,
-/// Code::connection_closed when the stream ends (at a frame's border or inside one). A large length costs nothing:
-/// memory grows with bytes received.
+/// Code::connection_closed when the stream ends (at a frame's border or inside one). A large length
+/// costs nothing: memory grows with bytes received.
 [[nodiscard]] Task<Result<Frame>> read_frame(ByteStream& stream);
 [[nodiscard]] Task<Result<void>> write_frame(ByteStream& stream, const Frame& frame);
 
-/// What a node says of itself, signed under phase/node/2, valid until `expires`. Normative: spec/node.md.
+/// What a node says of itself, signed under phase/node/2, valid until `expires`. Normative:
+/// spec/node.md.
 struct Capabilities {
   UtcTime created, expires;
-  std::string agent;                    ///< "plasmd/0.1.0"
-  std::string arch;                     ///< "x86_64"
+  std::string agent;  ///< "plasmd/0.1.0"
+  std::string arch;   ///< "x86_64"
   std::uint64_t cpu_cores = 0, memory_bytes = 0;
-  std::vector<std::string> kinds;       ///< "wasm", "inference"
-  std::string runtime;                  ///< "wasmtime-48"
+  std::vector<std::string> kinds;  ///< "wasm", "inference"
+  std::string runtime;             ///< "wasmtime-48"
   std::optional<std::string> region;
   std::vector<Sha256> models;
   std::uint64_t jobs_running = 0, jobs_max = 0;
   std::vector<std::string> isolation;
-  bool open = false;                    ///< takes jobs from anybody
+  bool open = false;  ///< takes jobs from anybody
   friend bool operator==(const Capabilities&, const Capabilities&) = default;
 };
 inline constexpr Duration kCapabilitiesLifetime = 300s;
 
 [[nodiscard]] Bytes seal(const Capabilities& capabilities, const identity::KeyPair& key);
-/// Believes nothing unsigned and nothing expired: Code::verification_failed unless signed by `peer`, Code::expired.
-[[nodiscard]] Result<Capabilities> open_capabilities(ByteView envelope, const identity::PublicKey& peer, UtcTime now);
+/// Believes nothing unsigned and nothing expired: Code::verification_failed unless signed by
+/// `peer`, Code::expired.
+[[nodiscard]] Result<Capabilities> open_capabilities(ByteView envelope,
+                                                     const identity::PublicKey& peer, UtcTime now);
 
 }  // namespace phase::offer

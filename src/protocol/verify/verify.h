@@ -1,4 +1,5 @@
-// verify.h — receipt ⇄ manifest ⇄ output: verified, or the check that failed. Normative: spec/verify.md.
+// verify.h — receipt ⇄ manifest ⇄ output: verified, or the check that failed. Normative:
+// spec/verify.md.
 //
 // The only maker of VerifiedReceipt. Store, pages and reputation accept nothing else.
 // Pure: nothing here blocks, reads a clock or throws.
@@ -14,34 +15,37 @@
 
 namespace phase::verify {
 
-/// Checks in the order they are made; the first that fails is named. Wire names are the enumerators.
+/// Checks in the order they are made; the first that fails is named. Wire names are the
+/// enumerators.
 enum class Check : std::uint8_t {
-  receipt_form,       ///< deterministic CBOR, COSE_Sign1, known version
-  signature,          ///< Ed25519 over exactly these bytes under phase/receipt/2
-  provider_key,       ///< signed by the peer the job went to
-  manifest_form,      ///< our own manifest, as kept
+  receipt_form,   ///< deterministic CBOR, COSE_Sign1, known version
+  signature,      ///< Ed25519 over exactly these bytes under phase/receipt/2
+  provider_key,   ///< signed by the peer the job went to
+  manifest_form,  ///< our own manifest, as kept
   manifest_signature,
-  audience,           ///< the manifest named another provider
-  job_id,             ///< the receipt is for this manifest
+  audience,  ///< the manifest named another provider
+  job_id,    ///< the receipt is for this manifest
   job_kind,
-  module_hash,        ///< module or model
+  module_hash,  ///< module or model
   input_commitment,
   execution_id,
   profile,
   output_length,
   output_commitment,
-  checkpoint,         ///< a checkpoint disagrees with the output
-  level,              ///< the asked level cannot be reached with this evidence
+  checkpoint,  ///< a checkpoint disagrees with the output
+  level,       ///< the asked level cannot be reached with this evidence
 };
 [[nodiscard]] std::string_view check_name(Check check) noexcept;
 
-/// What the verifier holds besides the receipt. Absent output: the output is not checked, and the verdict says so.
+/// What the verifier holds besides the receipt. Absent output: the output is not checked, and the
+/// verdict says so.
 struct Evidence {
-  ByteView manifest;                                     ///< envelope bytes
-  std::optional<identity::PublicKey> provider;           ///< whom the job went to; absent: the manifest's audience
-  std::optional<job::Commitment> input;                  ///< required when stdin was streamed
-  std::optional<job::OutputSummary> output;              ///< recomputed from the bytes received
-  std::optional<job::Salt> salt;                         ///< of a private job
+  ByteView manifest;  ///< envelope bytes
+  std::optional<identity::PublicKey>
+      provider;                          ///< whom the job went to; absent: the manifest's audience
+  std::optional<job::Commitment> input;  ///< required when stdin was streamed
+  std::optional<job::OutputSummary> output;  ///< recomputed from the bytes received
+  std::optional<job::Salt> salt;             ///< of a private job
 };
 
 /// A receipt that passed. Only `check` makes one.
@@ -60,9 +64,9 @@ class VerifiedReceipt {
 
 struct Verdict {
   std::optional<VerifiedReceipt> verified;
-  std::optional<manifest::Level> level;   ///< reached; absent when refused
-  std::optional<Check> failed;            ///< the first check that failed; absent when verified
-  std::string detail;                     ///< one sentence for a person
+  std::optional<manifest::Level> level;  ///< reached; absent when refused
+  std::optional<Check> failed;           ///< the first check that failed; absent when verified
+  std::string detail;                    ///< one sentence for a person
 
   [[nodiscard]] bool ok() const noexcept { return verified.has_value(); }
   /// "receipt verified" or "receipt refused: <check>".

@@ -1,0 +1,66 @@
+#include "protocol/job/job.h"
+
+#include <algorithm>
+
+#include "base/check.h"
+#include "protocol/job/codec_internal.h"
+#include "protocol/job/parts.h"
+
+namespace phase::job {
+
+Commitment commit(ByteView bytes) {
+  return {sha256(bytes), bytes.size()};
+}
+
+ArtifactRef reference(ByteView bytes) {
+  return {artifact_id(bytes), sha256(bytes), bytes.size()};
+}
+
+std::string_view profile_name(Profile profile) noexcept {
+  return profile == Profile::fast ? "fast" : "det-1";
+}
+
+Bytes encode(const Job& job) {
+  CborWriter out;
+  out.map(2).uint(0).uint(job.index()).uint(1);
+  std::visit([&out](const auto& body) { write_body(out, body); }, job);
+  return out.take();
+}
+
+Result<Job> decode(ByteView bytes) {
+  if (bytes.size() > kJobBytesMax) {
+    return fail(Code::too_large, "job above " + std::to_string(kJobBytesMax) + " bytes");
+  }
+  CborReader in(bytes);
+  PHASE_TRY(CborMap map, CborMap::open(in));
+  PHASE_TRY(CborReader * at, map.required(0));
+  PHASE_TRY(const std::uint64_t kind, at->uint());
+  PHASE_TRY(at, map.required(1));
+  Job job;
+  if (kind == 0) {
+    PHASE_TRY(job, read_wasm(*at));
+  } else if (kind == 1) {
+    PHASE_TRY(job, read_inference(*at));
+  } else {
+    return fail(Code::version_unknown, "unknown job kind " + std::to_string(kind));
+  }
+  PHASE_TRY_VOID(map.close());
+  PHASE_TRY_VOID(in.finish());
+  return job;
+}
+
+bool complete(const Job& job) {
+  if (const auto* wasm = std::get_if<WasmJob>(&job)) return wasm->stdin_commitment.has_value();
+  return std::get<InferenceJob>(job).prompt.has_value();
+}
+
+ExecutionId execution_id(const Job& job) {
+  PHASE_CHECK(complete(job));
+  return ExecutionId{sha256(encode(job)).value};
+}
+
+Sha256 salted(const Salt& salt, ByteView hash) {
+  return Sha256Stream().update(salt).update(hash).finish();
+}
+
+}  // namespace phase::job
