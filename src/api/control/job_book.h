@@ -116,12 +116,14 @@ class JobBook {
   [[nodiscard]] Result<std::string> cancel(const std::string& id);
 
   [[nodiscard]] std::size_t jobs_active() const noexcept;
+  [[nodiscard]] const JobBookLimits& limits() const noexcept;
   /// Refuses new jobs (Code::unavailable) and waits for running ones until `deadline`, then cancels
   /// the rest.
   [[nodiscard]] Task<void> drain(Deadline deadline);
 
+  struct State;  ///< this folder's own (book_state.h)
+
  private:
-  struct State;
   explicit JobBook(std::shared_ptr<State> state);
   std::shared_ptr<State>
       state_;  // shared with the coroutines of its jobs; they stop when it is closed

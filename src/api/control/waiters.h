@@ -1,0 +1,34 @@
+// waiters.h — coroutines that wait for the next change of something, each until its own deadline.
+// Private to this folder.
+#pragma once
+
+#include <list>
+#include <optional>
+
+#include "base/clock.h"
+#include "base/event.h"
+
+namespace phase::control {
+
+/// Belongs to one executor. Must outlive its waiters: they hold what owns it.
+class Waiters {
+ public:
+  Waiters(Clock& clock, asio::any_io_executor executor)
+      : clock_(clock), executor_(std::move(executor)) {}
+  Waiters(const Waiters&) = delete;
+  Waiters& operator=(const Waiters&) = delete;
+
+  /// Wakes all that wait now.
+  void notify_all();
+  /// Returns at the next notify_all, or at the deadline. The caller looks again itself.
+  [[nodiscard]] Task<void> wait(Deadline deadline);
+  [[nodiscard]] Task<void> wait();
+
+ private:
+  [[nodiscard]] Task<void> wait(std::optional<Deadline> deadline);
+  Clock& clock_;
+  asio::any_io_executor executor_;
+  std::list<Event*> events_;
+};
+
+}  // namespace phase::control
