@@ -1,0 +1,403 @@
+#include "worker/wasm/engine.h"
+
+#include <algorithm>
+#include <array>
+#include <cstring>
+#include <string>
+
+#include <time.h>
+#include <wasm.h>
+#include <wasmtime.h>
+
+#include "base/check.h"
+#include "worker/wasm/module_form.h"
+
+namespace phase::worker {
+namespace {
+
+template <typename T, void (*destroy)(T*)>
+struct Destroy {
+  void operator()(T* object) const { destroy(object); }
+};
+template <typename T, void (*destroy)(T*)>
+using Owned = std::unique_ptr<T, Destroy<T, destroy>>;
+
+using EngineHandle = Owned<wasm_engine_t, wasm_engine_delete>;
+using LinkerHandle = Owned<wasmtime_linker_t, wasmtime_linker_delete>;
+using ModuleHandle = Owned<wasmtime_module_t, wasmtime_module_delete>;
+using StoreHandle = Owned<wasmtime_store_t, wasmtime_store_delete>;
+using InstancePreHandle = Owned<wasmtime_instance_pre_t, wasmtime_instance_pre_delete>;
+using TrapHandle = Owned<wasm_trap_t, wasm_trap_delete>;
+using ErrorHandle = Owned<wasmtime_error_t, wasmtime_error_delete>;
+using FunctypeHandle = Owned<wasm_functype_t, wasm_functype_delete>;
+
+// In front of every compiled module.
+struct Header {
+  std::array<char, 8> magic;
+  std::uint64_t memory_bytes_min;
+  std::uint64_t table_elements_min;
+  std::uint64_t reserved;  // 0
+};
+constexpr std::array<char, 8> kHeaderMagic = {'p', 'h', 'a', 's', 'e', 'w', 'm', '1'};
+
+std::string message_of(const ErrorHandle& error) {
+  wasm_name_t text;
+  wasmtime_error_message(error.get(), &text);
+  std::string out(text.data, text.size);
+  wasm_name_delete(&text);
+  // A chain of causes comes as lines; the first says what, the rest where.
+  std::replace(out.begin(), out.end(), '\n', ' ');
+  return out;
+}
+
+void set_features(wasm_config_t* config) {
+  wasmtime_config_wasm_reference_types_set(config,
+                                           true);  // several tables and funcref values in them
+  wasmtime_config_wasm_bulk_memory_set(config, true);
+  wasmtime_config_wasm_multi_value_set(config, true);
+  wasmtime_config_wasm_simd_set(config, true);
+  wasmtime_config_wasm_relaxed_simd_set(config, false);
+  wasmtime_config_wasm_threads_set(config, false);
+  wasmtime_config_shared_memory_set(config, false);
+  wasmtime_config_wasm_tail_call_set(config, false);
+  wasmtime_config_wasm_function_references_set(config, false);
+  wasmtime_config_wasm_gc_set(config, false);
+  wasmtime_config_gc_support_set(config, false);
+  wasmtime_config_wasm_exceptions_set(config, false);
+  wasmtime_config_wasm_multi_memory_set(config, false);
+  wasmtime_config_wasm_memory64_set(config, false);
+  wasmtime_config_wasm_wide_arithmetic_set(config, false);
+  wasmtime_config_wasm_custom_page_sizes_set(config, false);
+}
+
+wasm_config_t* make_config(bool parallel) {
+  wasm_config_t* config = wasm_config_new();
+  set_features(config);
+  wasmtime_config_consume_fuel_set(config, true);
+  wasmtime_config_max_wasm_stack_set(config, kWasmStackBytes);
+  wasmtime_config_parallel_compilation_set(config, parallel);
+  wasmtime_config_cranelift_opt_level_set(config, WASMTIME_OPT_LEVEL_SPEED);
+  // A process runs one instance, so an image to copy from would be made for nothing.
+  wasmtime_config_memory_init_cow_set(config, false);
+  wasmtime_config_native_unwind_info_set(config, false);
+  return config;
+}
+
+// One run, as host functions find it through the store.
+struct Run {
+  wasi::Guest guest;
+  bool memory_known = false;
+  wasmtime_memory_t memory{};
+  wasi::Call last{};  // what ended the guest, when not `returned`
+};
+
+std::span<std::uint8_t> memory_of(Run& run, wasmtime_caller_t* caller,
+                                  wasmtime_context_t* context) {
+  if (!run.memory_known) {
+    wasmtime_extern_t item;
+    constexpr std::string_view kName = "memory";
+    if (!wasmtime_caller_export_get(caller, kName.data(), kName.size(), &item)) return {};
+    if (item.kind == WASMTIME_EXTERN_MEMORY) {
+      run.memory = item.of.memory;
+      run.memory_known = true;
+    }
+    wasmtime_extern_delete(&item);
+    if (!run.memory_known) return {};
+  }
+  return {wasmtime_memory_data(context, &run.memory),
+          wasmtime_memory_data_size(context, &run.memory)};
+}
+
+wasm_trap_t* call_wasi(void* environment, wasmtime_caller_t* caller, wasmtime_val_raw_t* values,
+                       std::size_t /*count*/) {
+  const auto& function = *static_cast<const wasi::Function*>(environment);
+  wasmtime_context_t* context = wasmtime_caller_context(caller);
+  Run& run = *static_cast<Run*>(wasmtime_context_get_data(context));
+  std::array<std::uint64_t, wasi::kParametersMax> arguments;
+  for (std::size_t i = 0; i < function.parameters.size(); i++) {
+    arguments[i] = function.parameters[i] == 'I' ? static_cast<std::uint64_t>(values[i].i64)
+                                                 : static_cast<std::uint32_t>(values[i].i32);
+  }
+  const wasi::Call call =
+      function.run(run.guest, wasi::Memory(memory_of(run, caller, context)), arguments.data());
+  if (call.kind == wasi::Call::Kind::returned) {
+    if (function.has_result) values[0].i32 = static_cast<std::int32_t>(call.value);
+    return nullptr;
+  }
+  run.last = call;
+  constexpr std::string_view kWhy = "the guest ends here";
+  return wasmtime_trap_new(kWhy.data(), kWhy.size());
+}
+
+FunctypeHandle functype(const wasi::Function& function) {
+  std::vector<wasm_valtype_t*> types;
+  for (const char letter : function.parameters) {
+    types.push_back(wasm_valtype_new(letter == 'I' ? WASM_I64 : WASM_I32));
+  }
+  wasm_valtype_vec_t parameters, results;
+  wasm_valtype_vec_new(&parameters, types.size(), types.data());
+  if (function.has_result) {
+    wasm_valtype_t* i32 = wasm_valtype_new(WASM_I32);
+    wasm_valtype_vec_new(&results, 1, &i32);
+  } else {
+    wasm_valtype_vec_new_empty(&results);
+  }
+  return FunctypeHandle(wasm_functype_new(&parameters, &results));
+}
+
+End end_of_trap(const wasm_trap_t* trap) {
+  wasmtime_trap_code_t code = 0;
+  if (!wasmtime_trap_code(trap, &code)) return End::trap_other;
+  switch (code) {
+    case WASMTIME_TRAP_CODE_OUT_OF_FUEL:
+      return End::out_of_fuel;
+    case WASMTIME_TRAP_CODE_STACK_OVERFLOW:
+      return End::trap_stack_overflow;
+    case WASMTIME_TRAP_CODE_MEMORY_OUT_OF_BOUNDS:
+      return End::trap_memory_out_of_bounds;
+    case WASMTIME_TRAP_CODE_HEAP_MISALIGNED:
+      return End::trap_heap_misaligned;
+    case WASMTIME_TRAP_CODE_TABLE_OUT_OF_BOUNDS:
+      return End::trap_table_out_of_bounds;
+    case WASMTIME_TRAP_CODE_INDIRECT_CALL_TO_NULL:
+      return End::trap_indirect_call_to_null;
+    case WASMTIME_TRAP_CODE_BAD_SIGNATURE:
+      return End::trap_bad_signature;
+    case WASMTIME_TRAP_CODE_INTEGER_OVERFLOW:
+      return End::trap_integer_overflow;
+    case WASMTIME_TRAP_CODE_INTEGER_DIVISION_BY_ZERO:
+      return End::trap_integer_divide_by_zero;
+    case WASMTIME_TRAP_CODE_BAD_CONVERSION_TO_INTEGER:
+      return End::trap_bad_conversion_to_integer;
+    case WASMTIME_TRAP_CODE_UNREACHABLE_CODE_REACHED:
+      return End::trap_unreachable;
+    case WASMTIME_TRAP_CODE_NULL_REFERENCE:
+      return End::trap_null_reference;
+    default:
+      return End::trap_other;
+  }
+}
+
+std::uint64_t process_cpu_us() {
+  timespec now{};
+  ::clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &now);
+  return static_cast<std::uint64_t>(now.tv_sec) * 1'000'000 +
+         static_cast<std::uint64_t>(now.tv_nsec) / 1'000;
+}
+
+// A module that does what most do: writes something.
+constexpr std::string_view kWarmUpModule = R"((module
+  (import "wasi_snapshot_preview1" "fd_write" (func $write (param i32 i32 i32 i32) (result i32)))
+  (memory (export "memory") 1)
+  (data (i32.const 0) "\08\00\00\00\01\00\00\00w")
+  (func (export "_start") (drop (call $write (i32.const 1) (i32.const 0) (i32.const 1) (i32.const 12))))))";
+
+class NoWorld final : public wasi::World {
+ public:
+  std::optional<std::size_t> read_stdin(std::span<std::uint8_t>) override { return 0; }
+  std::optional<bool> wait(bool, std::optional<std::uint64_t>) override { return true; }
+  bool write(wasi::Stream, ByteView) override { return true; }
+  std::uint64_t elapsed_ns() override { return 0; }
+  std::uint64_t cpu_ns() override { return 0; }
+};
+
+}  // namespace
+
+struct Engine::Parts {
+  EngineHandle engine;
+  LinkerHandle linker;
+
+  tl::expected<void, Refused> check_imports(const wasmtime_module_t* module) const;
+  // Instantiates and calls; sets `report.end`.
+  void execute(Run& run, wasmtime_context_t* context, const wasmtime_module_t* module,
+               const std::string& entry, RunReport& report) const;
+  // Calls one export without parameters and results. Nothing: it ended normally.
+  std::optional<End> call(Run& run, wasmtime_context_t* context,
+                          const wasmtime_instance_t& instance, std::string_view name,
+                          bool required) const;
+};
+
+Engine::Engine(std::unique_ptr<Parts> parts) : parts_(std::move(parts)) {}
+Engine::Engine(Engine&&) noexcept = default;
+Engine& Engine::operator=(Engine&&) noexcept = default;
+Engine::~Engine() = default;
+
+std::string Engine::runtime_name() {
+  return "wasmtime-" + std::to_string(WASMTIME_VERSION_MAJOR);
+}
+
+Result<Engine> Engine::make(bool parallel) {
+  auto parts = std::make_unique<Parts>();
+  parts->engine.reset(wasm_engine_new_with_config(make_config(parallel)));
+  if (!parts->engine) return fail(Code::internal, "the WebAssembly engine could not be made");
+  parts->linker.reset(wasmtime_linker_new(parts->engine.get()));
+  for (const wasi::Function& function : wasi::functions()) {
+    const FunctypeHandle type = functype(function);
+    const ErrorHandle error(wasmtime_linker_define_func_unchecked(
+        parts->linker.get(), wasi::kModuleName.data(), wasi::kModuleName.size(),
+        function.name.data(), function.name.size(), type.get(), call_wasi,
+        const_cast<wasi::Function*>(&function), nullptr));
+    if (error) return fail(Code::internal, "defining WASI failed: " + message_of(error));
+  }
+  return Engine(std::move(parts));
+}
+
+Result<Sha256> Engine::warm_up() {
+  wasm_byte_vec_t binary;
+  const ErrorHandle error(wasmtime_wat2wasm(kWarmUpModule.data(), kWarmUpModule.size(), &binary));
+  if (error) return fail(Code::internal, "the warm-up module is wrong: " + message_of(error));
+  const Bytes module(binary.data, binary.data + binary.size);
+  wasm_byte_vec_delete(&binary);
+  const auto compiled = compile(module);
+  if (!compiled) return fail(Code::internal, "the warm-up module: " + compiled.error().detail);
+  NoWorld world;
+  const RunReport report = run(*compiled, job::WasmJob{}, world);
+  if (report.end != End::exited) return fail(Code::internal, "the warm-up module did not run");
+  // Machine code is stored with version, target, processor features and settings of its engine; so
+  // this changes whenever one of them does.
+  return sha256(*compiled);
+}
+
+tl::expected<void, Refused> Engine::Parts::check_imports(const wasmtime_module_t* module) const {
+  wasm_importtype_vec_t imports;
+  wasmtime_module_imports(module, &imports);
+  std::optional<std::string> undefined;
+  for (std::size_t i = 0; i < imports.size && !undefined; i++) {
+    const wasm_name_t* space = wasm_importtype_module(imports.data[i]);
+    const wasm_name_t* name = wasm_importtype_name(imports.data[i]);
+    const std::string_view space_text(space->data, space->size), name_text(name->data, name->size);
+    const bool known = space_text == wasi::kModuleName &&
+                       std::ranges::find(wasi::functions(), name_text, &wasi::Function::name) !=
+                           wasi::functions().end();
+    if (!known) undefined = std::string(space_text) + "." + std::string(name_text);
+  }
+  wasm_importtype_vec_delete(&imports);
+  if (undefined) return tl::unexpected(Refused{RefusalReason::import_undefined, *undefined});
+  // Names are right; types the linker compares.
+  wasmtime_instance_pre_t* pre = nullptr;
+  const ErrorHandle error(wasmtime_linker_instantiate_pre(linker.get(), module, &pre));
+  const InstancePreHandle owned(pre);
+  if (error) return tl::unexpected(Refused{RefusalReason::import_undefined, message_of(error)});
+  return {};
+}
+
+tl::expected<Bytes, Refused> Engine::compile(ByteView bytes) {
+  wasmtime_module_t* raw = nullptr;
+  const ErrorHandle error(
+      wasmtime_module_new(parts_->engine.get(), bytes.data(), bytes.size(), &raw));
+  const ModuleHandle module(raw);
+  if (error) return tl::unexpected(Refused{RefusalReason::module_malformed, message_of(error)});
+  const auto form = decode_form(bytes);
+  if (!form) return tl::unexpected(Refused{RefusalReason::module_malformed, form.error().message});
+  if (form->memories > 1 || form->tables > 1) {
+    return tl::unexpected(
+        Refused{RefusalReason::module_malformed, "more than one memory or table"});
+  }
+  if (auto imports = parts_->check_imports(module.get()); !imports) {
+    return tl::unexpected(imports.error());
+  }
+  wasm_byte_vec_t serialized;
+  const ErrorHandle failed(wasmtime_module_serialize(module.get(), &serialized));
+  if (failed) return tl::unexpected(Refused{RefusalReason::too_large, message_of(failed)});
+  const Header header{kHeaderMagic, form->memory_bytes_min, form->table_elements_min, 0};
+  Bytes out(sizeof header + serialized.size);
+  std::memcpy(out.data(), &header, sizeof header);
+  std::memcpy(out.data() + sizeof header, serialized.data, serialized.size);
+  wasm_byte_vec_delete(&serialized);
+  return out;
+}
+
+std::optional<End> Engine::Parts::call(Run& run, wasmtime_context_t* context,
+                                       const wasmtime_instance_t& instance, std::string_view name,
+                                       bool required) const {
+  wasmtime_extern_t item;
+  if (!wasmtime_instance_export_get(context, &instance, name.data(), name.size(), &item)) {
+    return required ? std::optional(End::entry_missing) : std::nullopt;
+  }
+  std::optional<End> end = End::entry_type;
+  if (item.kind == WASMTIME_EXTERN_FUNC) {
+    const FunctypeHandle type(wasmtime_func_type(context, &item.of.func));
+    if (wasm_functype_params(type.get())->size == 0 &&
+        wasm_functype_results(type.get())->size == 0) {
+      wasm_trap_t* raw_trap = nullptr;
+      const ErrorHandle error(
+          wasmtime_func_call(context, &item.of.func, nullptr, 0, nullptr, 0, &raw_trap));
+      const TrapHandle trap(raw_trap);
+      end.reset();
+      if (run.last.kind == wasi::Call::Kind::exited)
+        end = End::exited;
+      else if (run.last.kind == wasi::Call::Kind::stopped)
+        end = End::output_limit;
+      else if (trap)
+        end = end_of_trap(trap.get());
+      else if (error)
+        end = End::engine_failed;
+    }
+  }
+  wasmtime_extern_delete(&item);
+  return end;
+}
+
+void Engine::Parts::execute(Run& run, wasmtime_context_t* context, const wasmtime_module_t* module,
+                            const std::string& entry, RunReport& report) const {
+  wasmtime_instance_t instance;
+  wasm_trap_t* raw_trap = nullptr;
+  const ErrorHandle error(
+      wasmtime_linker_instantiate(linker.get(), context, module, &instance, &raw_trap));
+  const TrapHandle trap(raw_trap);
+  // A start function can end the run, too.
+  if (run.last.kind != wasi::Call::Kind::returned) {
+    report.end = run.last.kind == wasi::Call::Kind::exited ? End::exited : End::output_limit;
+    return;
+  }
+  if (trap || error) {
+    report.end = trap ? end_of_trap(trap.get()) : End::engine_failed;
+    return;
+  }
+  // A reactor is to be initialised before any other export (WASI, application ABI).
+  std::optional<End> end;
+  if (entry != "_start") end = call(run, context, instance, "_initialize", false);
+  if (!end) end = call(run, context, instance, entry, true);
+  report.end = end.value_or(End::exited);
+}
+
+RunReport Engine::run(ByteView compiled, const job::WasmJob& job, wasi::World& world) {
+  RunReport report;
+  Header header;
+  if (compiled.size() <= sizeof header) return report;
+  std::memcpy(&header, compiled.data(), sizeof header);
+  if (header.magic != kHeaderMagic) return report;
+  if (header.memory_bytes_min > job.limits.memory_bytes) return {.end = End::memory_limit};
+  if (header.table_elements_min > job.limits.table_elements) return {.end = End::table_limit};
+
+  const ByteView code = compiled.subspan(sizeof header);
+  wasmtime_module_t* raw = nullptr;
+  const ErrorHandle broken(
+      wasmtime_module_deserialize(parts_->engine.get(), code.data(), code.size(), &raw));
+  const ModuleHandle module(raw);
+  if (broken) return report;
+
+  Run run{wasi::Guest(
+      {job.args, job.env, job.clock_start_ns, job.random_seed, job.profile != job::Profile::fast},
+      world)};
+  const StoreHandle store(wasmtime_store_new(parts_->engine.get(), &run, nullptr));
+  wasmtime_context_t* context = wasmtime_store_context(store.get());
+  wasmtime_store_limiter(
+      store.get(), static_cast<std::int64_t>(job.limits.memory_bytes),
+      static_cast<std::int64_t>(std::min<std::uint64_t>(job.limits.table_elements, UINT32_MAX)), 1,
+      1, 1);
+  const ErrorHandle unfuelled(wasmtime_context_set_fuel(context, job.limits.fuel));
+  PHASE_CHECK(!unfuelled);
+  parts_->execute(run, context, module.get(), job.entry, report);
+  if (report.end == End::exited && run.last.kind == wasi::Call::Kind::exited) {
+    report.exit_code = run.last.value;
+  }
+  std::uint64_t fuel_left = 0;
+  const ErrorHandle unknown(wasmtime_context_get_fuel(context, &fuel_left));
+  if (!unknown) report.fuel_used = job.limits.fuel - std::min(fuel_left, job.limits.fuel);
+  if (run.memory_known) report.memory_bytes_peak = wasmtime_memory_data_size(context, &run.memory);
+  report.cpu_us = process_cpu_us();
+  return report;
+}
+
+}  // namespace phase::worker
