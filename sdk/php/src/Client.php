@@ -217,7 +217,7 @@ final class Client
         }
         unset($expect['module']);
         $target = $this->options->mode === 'remote' ? 'remote' : 'local';
-        return Submission::of($module, $expect, $target);
+        return Submission::expected($module, $expect, $target);
     }
 
     /** Bytes of stdin that are known to be the job's; null: they were written elsewhere. */

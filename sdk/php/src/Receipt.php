@@ -32,7 +32,8 @@ final class Receipt
     public const VERSION = 2;
 
     private const ISOLATION_MAX = 16;
-    private const WORD_BYTES_MAX = 64;
+    private const WORD_BYTES_MAX = 128;
+    private const EVIDENCE_MAX = 16;
 
     /** @param list<string> $isolation */
     private function __construct(
@@ -57,7 +58,12 @@ final class Receipt
     /** Reads a COSE_Sign1 envelope. Throws Malformed; checks no signature. */
     public static function fromBytes(string $bytes): self
     {
-        $envelope = Envelope::read(Domain::Receipt, $bytes);
+        return self::ofEnvelope(Envelope::read(Domain::Receipt, $bytes), $bytes);
+    }
+
+    /** @internal Reads the payload of an envelope that was read from `$bytes`. */
+    public static function ofEnvelope(Envelope $envelope, string $bytes): self
+    {
         $reader = new CborReader($envelope->payload);
         $map = CborMap::open($reader);
         $version = $map->required(0)->uint64();
@@ -68,7 +74,7 @@ final class Receipt
         $executionId = $map->required(2)->bytesOf(32);
         $kind = $map->required(3)->uint64();
         if ($kind !== 0 && $kind !== 1) {
-            throw $reader->wrong("no job kind {$kind}");
+            throw new Malformed("No job kind {$kind} is known", 'version_unknown');
         }
         $subject = CborMap::open($map->required(4));
         $subjectId = $subject->required(0)->bytesOf(32);
@@ -237,7 +243,7 @@ final class Receipt
     {
         $layers = [];
         for ($left = $reader->array(self::ISOLATION_MAX); $left > 0; --$left) {
-            $layer = $reader->textOf(1, self::WORD_BYTES_MAX);
+            $layer = $reader->textOf(self::WORD_BYTES_MAX);
             if ($layers !== [] && strcmp($layers[count($layers) - 1], $layer) >= 0) {
                 throw $reader->wrong('isolation layers are not in ascending order');
             }
@@ -263,8 +269,12 @@ final class Receipt
     private static function checkEvidence(CborReader $reader): void
     {
         $last = null;
-        for ($left = $reader->map(); $left > 0; --$left) {
-            $key = CborWriter::text($reader->text());
+        $count = $reader->map(self::EVIDENCE_MAX);
+        if ($count === 0) {
+            throw $reader->wrong('evidence is written only when there is some');
+        }
+        for ($left = $count; $left > 0; --$left) {
+            $key = CborWriter::text($reader->textOf(self::WORD_BYTES_MAX));
             if ($last !== null && strcmp($last, $key) >= 0) {
                 throw $reader->wrong('evidence names are not in ascending order');
             }

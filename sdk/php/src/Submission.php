@@ -54,10 +54,25 @@ final class Submission
         $this->ref = ArtifactRef::of($module);
     }
 
-    /** @param array<string, mixed> $options see README.md */
+    /**
+     * A job to submit.
+     *
+     * @param array<string, mixed> $options see README.md
+     */
     public static function of(string $wasmPath, array $options, string $target): self
     {
-        $wanted = ['target' => $target, 'output_bytes' => self::OUTPUT_BYTES];
+        $options += ['output_bytes' => self::OUTPUT_BYTES];
+        return self::expected($wasmPath, $options, $target);
+    }
+
+    /**
+     * A job that was submitted elsewhere; what is not named is not compared.
+     *
+     * @param array<string, mixed> $options
+     */
+    public static function expected(string $wasmPath, array $options, string $target): self
+    {
+        $wanted = ['target' => $target];
         foreach ($options as $name => $value) {
             if (!isset(self::OPTIONS[$name])) {
                 throw new \InvalidArgumentException("Unknown option: {$name}");
@@ -128,11 +143,12 @@ final class Submission
             'count' => is_int($value) && $value >= 0,
             'mib' => is_int($value) && $value >= 1 && $value <= 4096,
             'seconds' => (is_int($value) || is_float($value)) && $value > 0 && $value <= 3600,
-            'text', 'bytes' => is_string($value),
+            'bytes' => is_string($value),
+            'text' => self::isText($value),
             'bool' => is_bool($value),
-            'texts' => is_array($value) && array_is_list($value)
-                && array_filter($value, 'is_string') === $value,
-            'map' => is_array($value) && array_filter($value, 'is_string') === $value,
+            'texts' => is_array($value) && array_is_list($value) && self::areTexts($value),
+            'map' => is_array($value) && self::areTexts($value)
+                && self::areNames(array_keys($value)),
         };
         if (!$valid) {
             throw new \InvalidArgumentException("Invalid value of option {$name}");
@@ -142,5 +158,29 @@ final class Submission
             'seconds' => (int) ceil($value * 1000),
             default => $value,
         };
+    }
+
+    private static function isText(mixed $value): bool
+    {
+        return is_string($value) && strlen($value) <= JobDocument::TEXT_BYTES_MAX
+            && !str_contains($value, "\x00");
+    }
+
+    /** @param array<array-key, mixed> $values */
+    private static function areTexts(array $values): bool
+    {
+        return array_filter($values, self::isText(...)) === $values;
+    }
+
+    /** @param list<array-key> $names of environment variables */
+    private static function areNames(array $names): bool
+    {
+        foreach ($names as $name) {
+            $name = (string) $name;
+            if ($name === '' || str_contains($name, '=') || !self::isText($name)) {
+                return false;
+            }
+        }
+        return true;
     }
 }

@@ -21,6 +21,7 @@ use Plasm\Exception\VerificationFailed;
 use Plasm\Result;
 use Plasm\Tests\Support\Documents;
 use Plasm\Tests\Support\ScriptedServer;
+use Plasm\Wire\CborWriter as Cbor;
 use Plasm\Wire\Commitment;
 
 /**
@@ -101,7 +102,7 @@ final class DaemonTransportTest extends TestCase
         self::assertSame(self::ID, self::client($server)->submit(self::module(), $options));
         self::assertStringEndsWith(Documents::MODULE, $server->request());
         $body = explode("\r\n\r\n", $server->request(), 2)[1];
-        self::assertSame([
+        self::assertEquals([
             'module' => hash('sha256', Documents::MODULE),
             'target' => 'remote',
             'output_bytes' => 8388608,
@@ -186,7 +187,7 @@ final class DaemonTransportTest extends TestCase
             => ['transcript' => $piece(Documents::OUTPUT . '!')]];
         yield 'stdout as stderr' => ['output_commitment', static fn (): array
             => ['transcript' => $piece(Documents::OUTPUT, 2)]];
-        yield 'signed by the local node' => ['audience', static function (Documents $d): array {
+        yield 'meant for the local node' => ['provider_key', static function (): array {
             $local = new Documents();
             $local->audience = Documents::key($local->requesterSecret);
             return ['manifest' => base64_encode($local->manifest())];
@@ -208,7 +209,11 @@ final class DaemonTransportTest extends TestCase
     }
 
     /** @dataProvider otherRequests */
-    public function testAManifestOfAnotherRequestIsFoundOut(string $check, array $expect): void
+    public function testAManifestOfAnotherRequestIsFoundOut(
+        string $check,
+        string $detail,
+        array $expect,
+    ): void
     {
         $result = self::result(new Documents());
         try {
@@ -216,23 +221,26 @@ final class DaemonTransportTest extends TestCase
             self::fail('Believed it');
         } catch (VerificationFailed $refused) {
             self::assertSame($check, $refused->verdict()->failedCheck(), $refused->getMessage());
+            self::assertStringContainsString($detail, $refused->verdict()->detail());
         }
     }
 
-    /** @return array<string, array{string, array}> */
+    /** @return array<string, array{string, string, array}> */
     public static function otherRequests(): array
     {
         return [
-            'module' => ['module_hash', ['module' => __FILE__]],
-            'args' => ['request', ['args' => ['two']]],
-            'env' => ['request', ['env' => ['A' => 'c']]],
-            'entry' => ['request', ['entry' => 'main']],
-            'fuel' => ['request', ['fuel' => 5]],
-            'memory' => ['request', ['memory' => 64]],
-            'timeout' => ['request', ['timeout' => 29]],
-            'profile' => ['profile', ['profile' => 'det-1']],
-            'level' => ['level', ['level' => 'audit']],
-            'peer' => ['provider_key', ['target' => self::OTHER_PEER]],
+            'module' => ['module_hash', 'module', ['module' => __FILE__]],
+            'args' => ['request', 'args', ['args' => ['two']]],
+            'env' => ['request', 'env', ['env' => ['A' => 'c']]],
+            'entry' => ['request', 'entry', ['entry' => 'main']],
+            'fuel' => ['request', 'fuel', ['fuel' => 5]],
+            'memory' => ['request', 'memory_bytes', ['memory' => 64]],
+            'table' => ['request', 'table_elements', ['table_elements' => 1001]],
+            'output' => ['request', 'output_bytes', ['output_bytes' => 5]],
+            'timeout' => ['request', 'timeout_ms', ['timeout' => 29]],
+            'profile' => ['profile', 'profile', ['profile' => 'det-1']],
+            'level' => ['level', 'audit', ['level' => 'audit']],
+            'peer' => ['provider_key', 'another key', ['target' => self::OTHER_PEER]],
         ];
     }
 
@@ -246,6 +254,37 @@ final class DaemonTransportTest extends TestCase
         }
         $own = ['target' => 'local'] + self::result(self::ranByItself());
         self::assertTrue(self::take($own, mode: 'auto')->isSuccess());
+    }
+
+    /** @dataProvider givenOrStreamed */
+    public function testARunCutOffMustHaveHadTheBeginningOfTheInput(bool $streamed): void
+    {
+        $documents = new Documents();
+        $documents->streamed = $streamed;
+        $job = $streamed ? $documents->job(Commitment::of('Hello')) : null;
+        $documents->receiptKeys = [
+            5 => Commitment::of('Hello')->encode(),
+            7 => Cbor::map([0 => Cbor::uint(1), 2 => Cbor::text('unreachable')]),
+        ] + ($job === null ? [] : [2 => Cbor::bytes(hash('sha256', $job, true))]);
+        $expect = ['args' => ['one'], 'env' => ['A' => 'b']]
+            + ($streamed ? [] : ['stdin' => Documents::INPUT]);
+        $taken = self::take(self::result($documents), $expect);
+        self::assertSame('trapped: unreachable', $taken->completion()->text());
+        self::assertNull($taken->exitCode());
+
+        $documents->receiptKeys[5] = Commitment::of('Jello')->encode();
+        try {
+            self::take(self::result($documents), $expect);
+            self::fail('Believed it');
+        } catch (VerificationFailed $refused) {
+            self::assertSame('input_commitment', $refused->verdict()->failedCheck());
+        }
+    }
+
+    /** @return array<string, array{bool}> */
+    public static function givenOrStreamed(): array
+    {
+        return ['streamed' => [true], 'given at submission' => [false]];
     }
 
     public function testFollowsOnWhereTheConnectionBroke(): void
@@ -322,6 +361,7 @@ final class DaemonTransportTest extends TestCase
             [json_encode(['transcript' => [['stream' => 3, 'data' => '']]] + $result)],
             [json_encode(['transcript' => 'x'] + $result)],
             [json_encode(['salt' => 7] + $result)],
+            [json_encode(['stdin_length' => '5'] + $result)],
             [str_repeat('[', 100000)],
         ];
     }
@@ -335,6 +375,13 @@ final class DaemonTransportTest extends TestCase
         ]);
         $this->expectException(JobFailed::class);
         self::client($server)->result(self::ID);
+    }
+
+    public function testOutputThatIsNotKeptAnyMoreIsAFailure(): void
+    {
+        $this->expectException(JobFailed::class);
+        $this->expectExceptionMessage('does not keep the output');
+        self::take(['transcript' => null] + self::result(new Documents()));
     }
 
     public function testJobIdsCannotReachOtherPaths(): void
@@ -361,14 +408,15 @@ final class DaemonTransportTest extends TestCase
         array $expect = [],
         string $mode = 'remote',
     ): Result {
+        $given = isset($expect['stdin']);
         $server = new ScriptedServer([
             self::PROBE,
-            ScriptedServer::answer("HTTP/1.1 204 N\r\n\r\n"),
+            ...($given ? [] : [ScriptedServer::answer("HTTP/1.1 204 N\r\n\r\n")]),
             ScriptedServer::json(200, $result),
         ]);
         $expect = $expect === [] ? [] : $expect + ['module' => self::module()];
         $client = self::client($server, ['mode' => $mode]);
-        return $client->result(self::ID, Documents::INPUT, $expect);
+        return $client->result(self::ID, $given ? null : Documents::INPUT, $expect);
     }
 
     private static function state(string $state): array

@@ -61,6 +61,24 @@ final class VerifierTest extends TestCase
         self::assertNull($verdict->receipt());
     }
 
+    public function testARunCutOffMayHaveConsumedLessThanTheManifestSays(): void
+    {
+        $this->documents->streamed = false;
+        $begin = Commitment::of('Hello');
+        $this->documents->receiptKeys = [
+            5 => $begin->encode(),
+            7 => Cbor::map([0 => Cbor::uint(2), 2 => Cbor::text('fuel')]),
+        ];
+        $e = $this->documents->evidence();
+        $none = new Evidence($e->manifest, null, null, $e->output);
+        self::assertTrue(Verifier::check($this->documents->receipt(), $none)->ok());
+        self::assertSame('input_commitment', $this->check()->failedCheck());
+        // One that ended by itself may not.
+        unset($this->documents->receiptKeys[7]);
+        $verdict = Verifier::check($this->documents->receipt(), $none);
+        self::assertSame('input_commitment', $verdict->failedCheck());
+    }
+
     public function testSaysWhenTheOutputWasNotChecked(): void
     {
         $e = $this->documents->evidence();
@@ -71,34 +89,46 @@ final class VerifierTest extends TestCase
         self::assertStringContainsString('output not checked', $verdict->detail());
     }
 
-    /** @dataProvider refusals */
-    public function testNamesTheCheckThatFails(string $check, \Closure $change): void
+    /** @dataProvider refusedDocuments */
+    public function testRefusesADocumentAndNamesTheCheck(string $check, \Closure $change): void
     {
-        $verdict = $change($this->documents) ?? $this->check();
-        self::assertSame($check, $verdict->failedCheck(), $verdict->detail());
-        self::assertNull($verdict->receipt());
-        self::assertNull($verdict->level());
-        self::assertFalse($verdict->passed($check));
-        self::assertSame("receipt refused: {$check}", $verdict->text());
+        $this->assertRefused($check, $change($this->documents) ?? $this->check());
     }
 
     /** @return iterable<string, array{string, \Closure(Documents): ?Verdict}> */
-    public static function refusals(): iterable
+    public static function refusedDocuments(): iterable
     {
-        $against = static fn (Documents $d, array $with): Verdict => Verifier::check(
-            $d->receipt(),
-            new Evidence(...$with + get_object_vars($d->evidence())),
-        );
+        $hash = Cbor::bytes(str_repeat("\x33", 32));
+        $altered = [
+            'version 3' => ['receipt_form', [0 => Cbor::uint(3)]],
+            'an unknown key' => ['receipt_form', [14 => Cbor::uint(0)]],
+            'private: false' => ['receipt_form', [11 => Cbor::boolean(false)]],
+            'isolation not in order' => ['receipt_form', [
+                9 => Cbor::array(Cbor::text('seccomp'), Cbor::text('landlock')),
+            ]],
+            'none beside a layer' => ['receipt_form', [
+                9 => Cbor::array(Cbor::text('landlock'), Cbor::text('none')),
+            ]],
+            'an exit code of a trap' => ['receipt_form', [
+                7 => Cbor::map([0 => Cbor::uint(1), 1 => Cbor::uint(0), 2 => Cbor::text('x')]),
+            ]],
+            'a reason that is no word' => ['receipt_form', [
+                7 => Cbor::map([0 => Cbor::uint(1), 2 => Cbor::text('No Word')]),
+            ]],
+            'another kind' => ['job_kind', [3 => Cbor::uint(1)]],
+            'another module' => ['module_hash', [4 => Cbor::map([0 => $hash, 1 => $hash])]],
+            'another execution' => ['execution_id', [2 => $hash]],
+            'another profile' => ['profile', [8 => Cbor::text('det-1')]],
+        ];
+        foreach ($altered as $name => [$check, $keys]) {
+            yield $name => [$check, static function (Documents $d) use ($keys): void {
+                $d->receiptKeys = $keys;
+            }];
+        }
         yield 'no CBOR' => ['receipt_form', static fn (Documents $d): Verdict
             => Verifier::check('not a receipt', $d->evidence())];
         yield 'bytes behind' => ['receipt_form', static fn (Documents $d): Verdict
             => Verifier::check($d->receipt() . "\x00", $d->evidence())];
-        yield 'version 3' => ['receipt_form', static function (Documents $d): void {
-            $d->receiptKeys = [0 => Cbor::uint(3)];
-        }];
-        yield 'unknown key' => ['receipt_form', static function (Documents $d): void {
-            $d->receiptKeys = [14 => Cbor::uint(0)];
-        }];
         yield 'a manifest as receipt' => ['receipt_form', static fn (Documents $d): Verdict
             => Verifier::check($d->manifest(), $d->evidence())];
         yield 'under another domain' => ['signature', static function (Documents $d): Verdict {
@@ -112,42 +142,47 @@ final class VerifierTest extends TestCase
             $moved = substr_replace($moved, chr(ord($moved[3]) + 1), 3, 1);
             return Verifier::check($moved, $d->evidence());
         }];
-        yield 'another provider key' => ['provider_key', static fn (Documents $d): Verdict
-            => $against($d, ['provider' => Documents::key(Documents::secret(3))])];
-        yield 'no manifest' => ['manifest_form', static fn (Documents $d): Verdict
-            => $against($d, ['manifest' => ''])];
-        yield 'a manifest of another version' => ['manifest_form', static fn (Documents $d): Verdict
-            => $against($d, ['manifest' => self::manifestWith([0 => Cbor::uint(1)])])];
-        yield 'an altered manifest' => ['manifest_signature', static fn (Documents $d): Verdict
-            => $against($d, ['manifest' => str_replace('_start', '_stars', $d->manifest())])];
         yield 'another audience' => ['audience', static function (Documents $d): void {
             $d->audience = Documents::key(Documents::secret(3));
         }];
-        yield 'another manifest' => ['job_id', static fn (Documents $d): Verdict
-            => $against($d, ['manifest' => self::manifestWith([3 => Cbor::uint(29999)])])];
-        yield 'another kind' => ['job_kind', static function (Documents $d): void {
-            $d->receiptKeys = [3 => Cbor::uint(1)];
+        yield 'private, and no salt known' => ['job_id', static function (Documents $d): Verdict {
+            $d->salt = str_repeat("\x05", 32);
+            return Verifier::check($d->receipt(), (new Documents())->evidence());
         }];
-        yield 'another module' => ['module_hash', static function (Documents $d): void {
-            $hash = Cbor::bytes(str_repeat("\x33", 32));
-            $d->receiptKeys = [4 => Cbor::map([0 => $hash, 1 => $hash])];
-        }];
-        yield 'another input' => ['input_commitment', static fn (Documents $d): Verdict
-            => $against($d, ['input' => Commitment::of('Hello, Worlds')])];
-        yield 'no input known' => ['input_commitment', static fn (Documents $d): Verdict
-            => $against($d, ['input' => null])];
-        yield 'another execution' => ['execution_id', static function (Documents $d): void {
-            $d->receiptKeys = [2 => Cbor::bytes(str_repeat("\x33", 32))];
-        }];
-        yield 'another profile' => ['profile', static function (Documents $d): void {
-            $d->receiptKeys = [8 => Cbor::text('det-1')];
-        }];
-        yield 'shorter output' => ['output_length', static fn (Documents $d): Verdict
-            => $against($d, ['output' => Documents::output('dlroW')])];
-        yield 'another output' => ['output_commitment', static fn (Documents $d): Verdict
-            => $against($d, ['output' => Documents::output('dlroW ,ollex')])];
         yield 'a level that is not there' => ['level', static fn (Documents $d): Verdict
             => Verifier::check($d->receipt(), $d->evidence(), 'proof')];
+    }
+
+    /** @dataProvider otherEvidence */
+    public function testRefusesAgainstOtherEvidenceAndNamesTheCheck(
+        string $check,
+        array $with,
+        bool $private = false,
+    ): void {
+        $this->documents->salt = $private ? str_repeat("\x05", 32) : null;
+        $evidence = new Evidence(...$with + get_object_vars($this->documents->evidence()));
+        $this->assertRefused($check, Verifier::check($this->documents->receipt(), $evidence));
+    }
+
+    /** @return array<string, array{0: string, 1: array, 2?: bool}> */
+    public static function otherEvidence(): array
+    {
+        $documents = new Documents();
+        $stranger = Documents::key(Documents::secret(3));
+        $other = Documents::output('dlroW ,ollex');
+        $altered = str_replace('_start', '_stars', $documents->manifest());
+        return [
+            'another provider key' => ['provider_key', ['provider' => $stranger]],
+            'no manifest' => ['manifest_form', ['manifest' => '']],
+            'another version' => ['manifest_form', ['manifest' => self::manifest(0, 1)]],
+            'an altered manifest' => ['manifest_signature', ['manifest' => $altered]],
+            'another manifest' => ['job_id', ['manifest' => self::manifest(3, 29999)]],
+            'a salt that was not used' => ['job_id', ['salt' => str_repeat("\x05", 32)]],
+            'another input' => ['input_commitment', ['input' => Commitment::of('Hello, Worlds')]],
+            'no input of a private job' => ['input_commitment', ['input' => null], true],
+            'shorter output' => ['output_length', ['output' => Documents::output('dlroW')]],
+            'other output' => ['output_commitment', ['output' => $other]],
+        ];
     }
 
     public function testRefusesEveryFlippedBitOfReceiptAndManifest(): void
@@ -222,10 +257,20 @@ final class VerifierTest extends TestCase
         return Verifier::check($this->documents->receipt(), $this->documents->evidence());
     }
 
-    private static function manifestWith(array $keys): string
+    private function assertRefused(string $check, Verdict $verdict): void
+    {
+        self::assertSame($check, $verdict->failedCheck(), $verdict->detail());
+        self::assertNull($verdict->receipt());
+        self::assertNull($verdict->level());
+        self::assertFalse($verdict->passed($check));
+        self::assertSame("receipt refused: {$check}", $verdict->text());
+    }
+
+    /** A manifest with a number under one of its keys. */
+    private static function manifest(int $key, int $value): string
     {
         $documents = new Documents();
-        $documents->manifestKeys = $keys;
+        $documents->manifestKeys = [$key => Cbor::uint($value)];
         return $documents->manifest();
     }
 

@@ -4,6 +4,7 @@ declare(strict_types=1);
 
 namespace Plasm\Transport;
 
+use Plasm\Exception\JobFailed;
 use Plasm\Exception\ProtocolError;
 use Plasm\Wire\Commitment;
 use Plasm\Wire\OutputChain;
@@ -48,6 +49,13 @@ final class JobOutcome
     /** @return list<array{int, string}> */
     private static function readTranscript(Fields $result): array
     {
+        if (!$result->has('transcript')) {
+            throw new JobFailed(
+                'plasmd does not keep the output of this job any more',
+                'not_found',
+                'take results soon, follow long output with stream(), or run the job again',
+            );
+        }
         $transcript = [];
         foreach ($result->objects('transcript') as $piece) {
             $transcript[] = [self::stream($piece), $piece->base64('data')];

@@ -10,6 +10,7 @@ use Plasm\Exception\JobNotFound;
 use Plasm\Exception\PlasmException;
 use Plasm\Options;
 use Plasm\Submission;
+use Plasm\Wire\Profile;
 
 /**
  * Jobs without a running daemon: each by a one-shot node (`plasmd execute-job --events`).
@@ -20,6 +21,28 @@ final class LocalTransport implements TransportInterface
 {
     /** One-shot nodes at once. */
     public const NODES_MAX = 32;
+
+    /** Keys of the control API that are flags with a value. */
+    private const FLAGS = [
+        'entry' => '--entry',
+        'cpu_cores' => '--cpu',
+        'memory_bytes' => '--memory-bytes',
+        'table_elements' => '--table-elements',
+        'output_bytes' => '--output-bytes',
+        'timeout_ms' => '--timeout-ms',
+        'fuel' => '--fuel',
+    ];
+    /** Keys that travel another way or are fixed by being local. */
+    private const ELSEWHERE = ['target', 'args', 'stdin'];
+    /** Keys without a flag, with the value every one-shot node has. */
+    private const SAME = [
+        'profile' => Profile::FAST,
+        'level' => 'signature',
+        'checkpoint_bytes' => 0,
+        'arch' => '',
+        'runtime' => '',
+        'region' => '',
+    ];
 
     /** @var array<string, OneShotNode> by job id */
     private array $nodes = [];
@@ -121,7 +144,25 @@ final class LocalTransport implements TransportInterface
     /** @return list<string> */
     private function command(Submission $submission): array
     {
-        return [$this->plasmdPath, 'execute-job', '--events', $submission->path];
+        $command = [$this->plasmdPath, 'execute-job', '--events'];
+        foreach ($submission->wanted as $key => $value) {
+            if (isset(self::FLAGS[$key])) {
+                array_push($command, self::FLAGS[$key], (string) $value);
+            } elseif ($key === 'env') {
+                foreach ($value as $name => $text) {
+                    array_push($command, '--env', "{$name}={$text}");
+                }
+            } elseif ($key === 'private') {
+                array_push($command, ...($value ? ['--private'] : []));
+            } elseif (!in_array($key, self::ELSEWHERE, true) && $value !== self::SAME[$key]) {
+                throw new PlasmException(
+                    "A one-shot node does not take the option {$key}",
+                    'unsupported',
+                    'start a daemon with: plasmd start',
+                );
+            }
+        }
+        return [...$command, '--', $submission->path, ...$submission->asked('args') ?? []];
     }
 
     private function node(string $jobId): OneShotNode

@@ -5,12 +5,14 @@ declare(strict_types=1);
 namespace Plasm\Verify;
 
 use Plasm\Exception\Malformed;
+use Plasm\Receipt;
 use Plasm\Submission;
 use Plasm\Transport\JobOutcome;
 use Plasm\Wire\Commitment;
 use Plasm\Wire\OutputSummary;
 use Plasm\Wire\PeerId;
 use Plasm\Wire\Profile;
+use Plasm\Wire\Salt;
 use Plasm\Wire\SignedManifest;
 use Plasm\Wire\WasmBody;
 
@@ -42,7 +44,7 @@ final class ResultVerifier
         $evidence = new Evidence(
             $outcome->manifest,
             self::providerOf($target),
-            $input === null ? $outcome->input : Commitment::of($input),
+            self::inputOf($outcome, $asked, $input),
             $output,
             $outcome->salt,
         );
@@ -64,6 +66,40 @@ final class ResultVerifier
             return $verdict->refused(Check::ManifestForm, $malformed->getMessage());
         }
         return $verdict;
+    }
+
+    /**
+     * What the receipt's input is compared with. A run that did not end by itself may not have been
+     * sent all of its input: what it states to have had must be the beginning of what was written.
+     */
+    private static function inputOf(
+        JobOutcome $outcome,
+        ?Submission $asked,
+        ?string $input,
+    ): ?Commitment {
+        if ($input === null) {
+            return $outcome->input;
+        }
+        try {
+            $receipt = Receipt::fromBytes($outcome->receipt);
+        } catch (Malformed) {
+            return Commitment::of($input);
+        }
+        $length = $receipt->input->length;
+        if (
+            $receipt->completion->exitCode !== null
+            || !is_int($length) || $length >= strlen($input)
+        ) {
+            return Commitment::of($input);
+        }
+        $begin = Commitment::of(substr($input, 0, $length));
+        if ($asked?->givenInput() === null) {
+            return $begin;
+        }
+        // The manifest holds the whole; a beginning is accepted where none is given here.
+        $salt = $receipt->isPrivate ? $outcome->salt : null;
+        $same = hash_equals(Salt::apply($salt, $begin->sha256), $receipt->input->sha256);
+        return $same ? null : Commitment::of($input);
     }
 
     /** The key a target names, or null for `local` and `remote`. */

@@ -25,9 +25,18 @@ final class Verdict
     /** @internal This verdict, refused after all by a check on what the caller asked. */
     public function refused(Check $check, string $detail): self
     {
-        $others = static fn (Check $passed): bool => $passed !== $check;
-        $passed = array_values(array_filter($this->passed, $others));
-        return new self(null, $passed, $check, $detail, false);
+        return self::refusal($this->passed, $check, $detail);
+    }
+
+    /**
+     * @internal
+     * @param list<Check> $passed
+     */
+    public static function refusal(array $passed, Check $check, string $detail): self
+    {
+        // A check made in two parts passed only when both did.
+        $others = static fn (Check $other): bool => $other !== $check;
+        return new self(null, array_values(array_filter($passed, $others)), $check, $detail, false);
     }
 
     public function ok(): bool

@@ -6,8 +6,10 @@ namespace Plasm\Verify;
 
 use Plasm\Exception\Malformed;
 use Plasm\Receipt;
-use Plasm\Wire\Commitment;
+use Plasm\Wire\Domain;
+use Plasm\Wire\Envelope;
 use Plasm\Wire\InferenceBody;
+use Plasm\Wire\JobDocument;
 use Plasm\Wire\Salt;
 use Plasm\Wire\SignedManifest;
 use Plasm\Wire\Uint64;
@@ -39,7 +41,7 @@ final class Verifier
         try {
             $self->run($receipt);
         } catch (Refusal $refusal) {
-            return new Verdict(null, $self->passed, $refusal->check, $refusal->getMessage(), false);
+            return Verdict::refusal($self->passed, $refusal->check, $refusal->getMessage());
         }
         $checked = $evidence->output !== null;
         $who = $self->receipt?->getNodeId();
@@ -49,40 +51,54 @@ final class Verifier
 
     private function run(string $bytes): void
     {
+        $envelope = $this->form(
+            Check::ReceiptForm,
+            static fn (): Envelope => Envelope::read(Domain::Receipt, $bytes),
+        );
+        $this->hold(Check::Signature, $envelope->signatureHolds(), 'not signed by its key');
         $receipt = $this->receipt = $this->form(
             Check::ReceiptForm,
-            static fn (): Receipt => Receipt::fromBytes($bytes),
+            static fn (): Receipt => Receipt::ofEnvelope($envelope, $bytes),
         );
-        $signed = $receipt->envelope->signatureHolds();
-        $this->hold(Check::Signature, $signed, 'not signed by its key');
         $provider = $this->evidence->provider;
         $this->hold(
             Check::ProviderKey,
-            $provider === null || hash_equals($provider, $receipt->envelope->signer),
+            $provider === null || hash_equals($provider, $envelope->signer),
             'signed by another key than that of the peer the job went to',
         );
+        $asked = $this->form(
+            Check::ManifestForm,
+            fn (): Envelope => Envelope::read(Domain::Manifest, $this->evidence->manifest),
+        );
+        $signed = $asked->signatureHolds();
+        $this->hold(Check::ManifestSignature, $signed, 'the manifest is not signed by its key');
         $manifest = $this->form(
             Check::ManifestForm,
-            fn (): SignedManifest => SignedManifest::read($this->evidence->manifest),
+            static fn (): SignedManifest => SignedManifest::ofEnvelope($asked),
         );
-        $this->hold(
-            Check::ManifestSignature,
-            $manifest->envelope->signatureHolds(),
-            'the manifest is not signed by its key',
-        );
-        $this->hold(
-            Check::Audience,
-            $manifest->audience === null
-                || hash_equals($manifest->audience, $receipt->envelope->signer),
-            'the manifest named another provider',
-        );
+        $this->bindProvider($receipt, $manifest);
         $this->bindJob($receipt, $manifest);
         $this->bindOutput($receipt);
-        $this->passed[] = Check::Checkpoint;
         $this->hold(
             Check::Level,
             $this->level === 'signature',
             "the level {$this->level} needs evidence that is not there",
+        );
+    }
+
+    private function bindProvider(Receipt $receipt, SignedManifest $manifest): void
+    {
+        $audience = $manifest->audience;
+        $provider = $this->evidence->provider;
+        $this->hold(
+            Check::Audience,
+            $audience === null || $provider === null || hash_equals($audience, $provider),
+            'the manifest was meant for another provider',
+        );
+        $this->hold(
+            Check::ProviderKey,
+            $audience === null || hash_equals($audience, $receipt->envelope->signer),
+            'signed by another key than that of the provider the manifest was meant for',
         );
     }
 
@@ -93,6 +109,13 @@ final class Verifier
             Check::JobId,
             hash_equals($manifest->jobId(), $receipt->jobId),
             'the receipt is for another manifest',
+        );
+        $this->hold(
+            Check::JobId,
+            $receipt->isPrivate === ($this->evidence->salt !== null),
+            $receipt->isPrivate
+                ? "a private receipt needs the job's salt"
+                : 'the job was private, the receipt is not',
         );
         $this->hold(Check::JobKind, $receipt->jobKind === $job->kind(), 'another kind of job');
         $this->hold(
@@ -112,7 +135,7 @@ final class Verifier
         );
         $this->hold(
             Check::Profile,
-            $receipt->profile === $job->body->profile,
+            $job->kind() !== JobDocument::KIND_WASM || $receipt->profile === $job->body->profile,
             'run under another profile',
         );
     }
@@ -125,15 +148,16 @@ final class Verifier
         }
         $this->hold(
             Check::OutputLength,
-            $receipt->output->length === $output->length
-                && $receipt->output->segments === $output->segments,
-            "the provider states {$receipt->output->length} bytes of output, "
-                . "{$output->length} were received",
+            $receipt->output->length === $output->length,
+            "the receipt is for {$receipt->output->length} bytes of output, "
+                . "there are {$output->length}",
         );
+        $commitment = $this->salted($receipt, $output->commitment);
         $this->hold(
             Check::OutputCommitment,
-            hash_equals($this->salted($receipt, $output->commitment), $receipt->output->commitment),
-            'the output received is not the output the provider signed',
+            hash_equals($commitment, $receipt->output->commitment)
+                && $receipt->output->segments === $output->segments,
+            'the receipt is for other output',
         );
     }
 
@@ -150,28 +174,27 @@ final class Verifier
     private function inputMatches(Receipt $receipt, SignedManifest $manifest): bool
     {
         $own = $this->evidence->input;
-        $expected = $own ?? $manifest->job->body->input;
-        if ($expected !== null) {
-            $salted = new Commitment(
-                $this->salted($receipt, $expected->sha256),
-                $expected->length,
-            );
-            if ($salted->equals($receipt->input)) {
-                return true;
-            }
+        $stated = $receipt->input;
+        $asked = $manifest->job->body->input;
+        if ($asked === null && $own === null) {
+            // Nothing to compare with: the statement stands, but a salted one cannot be unsalted.
+            return !$receipt->isPrivate;
         }
-        // A run that ended before its stdin: the provider states how far it got.
-        return $own === null && $receipt->completion->exitCode === null && ($expected === null
-            || Uint64::compare($receipt->input->length, $expected->length) < 0);
+        $ours = $asked ?? $own;
+        if (
+            $stated->length === $ours->length
+            && hash_equals($this->salted($receipt, $ours->sha256), $stated->sha256)
+        ) {
+            return true;
+        }
+        // A run that did not end by itself may not have been sent all of its input.
+        return $asked !== null && $own === null && $receipt->completion->exitCode === null
+            && Uint64::compare($stated->length, $asked->length) < 0;
     }
 
     private function executionMatches(Receipt $receipt, SignedManifest $manifest): bool
     {
-        $input = $receipt->isPrivate ? $this->evidence->input : $receipt->input;
-        if ($manifest->job->isStreamed() && $input === null) {
-            return false;
-        }
-        $id = $manifest->job->executionId($input);
+        $id = $manifest->job->executionId($this->evidence->input ?? $receipt->input);
         return hash_equals($this->salted($receipt, $id), $receipt->executionId);
     }
 
@@ -193,7 +216,7 @@ final class Verifier
         } catch (Malformed $malformed) {
             throw new Refusal($check, $malformed->getMessage());
         }
-        $this->passed[] = $check;
+        $this->pass($check);
         return $value;
     }
 
@@ -202,6 +225,13 @@ final class Verifier
         if (!$holds) {
             throw new Refusal($check, $otherwise);
         }
-        $this->passed[] = $check;
+        $this->pass($check);
+    }
+
+    private function pass(Check $check): void
+    {
+        if (!in_array($check, $this->passed, true)) {
+            $this->passed[] = $check;
+        }
     }
 }

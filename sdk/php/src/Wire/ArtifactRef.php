@@ -13,7 +13,7 @@ final class ArtifactRef
     public function __construct(
         public readonly string $id,
         public readonly string $sha256,
-        public readonly int $length,
+        public readonly int|string $length,
     ) {
     }
 
@@ -33,7 +33,7 @@ final class ArtifactRef
         $ref = new self(
             $map->required(0)->bytesOf(32),
             $map->required(1)->bytesOf(32),
-            $map->required(2)->uint(),
+            $map->required(2)->uint64(),
         );
         $map->close();
         return $ref;

@@ -114,12 +114,15 @@ final class CborReader
         return $value;
     }
 
-    /** Text of `$min` to `$max` bytes. */
-    public function textOf(int $min, int $max): string
+    /** Text of at most `$max` bytes, without NUL. */
+    public function textOf(int $max): string
     {
         $value = $this->text();
-        if (strlen($value) < $min || strlen($value) > $max) {
-            throw $this->wrong("expected text of {$min} to {$max} bytes");
+        if (strlen($value) > $max) {
+            throw $this->tooLarge("text above {$max} bytes");
+        }
+        if (str_contains($value, "\x00")) {
+            throw $this->wrong('text holds a NUL');
         }
         return $value;
     }
@@ -158,7 +161,7 @@ final class CborReader
             throw $this->wrong('more items than bytes left');
         }
         if ($count > $max) {
-            throw $this->wrong("more than {$max} items");
+            throw $this->tooLarge("more than {$max} items");
         }
         return $count;
     }
@@ -171,7 +174,7 @@ final class CborReader
             throw $this->wrong('more pairs than bytes left');
         }
         if ($count > $max) {
-            throw $this->wrong("more than {$max} pairs");
+            throw $this->tooLarge("more than {$max} pairs");
         }
         return $count;
     }
@@ -208,6 +211,11 @@ final class CborReader
     public function wrong(string $what): Malformed
     {
         return new Malformed("CBOR at byte {$this->offset}: {$what}", 'malformed');
+    }
+
+    public function tooLarge(string $what): Malformed
+    {
+        return new Malformed("CBOR at byte {$this->offset}: {$what}", 'too_large');
     }
 
     /** Argument of the next head. Above 2^63-1 it is negative: the same 64 bits. */

@@ -39,10 +39,11 @@ final class WasmBody
     {
         $map = CborMap::open($reader);
         $module = ArtifactRef::read($map->required(0));
-        if ($module->length < 1 || $module->length > JobDocument::MODULE_BYTES_MAX) {
-            throw $reader->wrong('a module has 1 to ' . JobDocument::MODULE_BYTES_MAX . ' bytes');
+        self::checkModule($reader, $module);
+        $entry = $map->required(1)->textOf(JobDocument::TEXT_BYTES_MAX);
+        if ($entry === '') {
+            throw $reader->wrong('an empty entry');
         }
-        $entry = $map->required(1)->textOf(1, JobDocument::TEXT_BYTES_MAX);
         $args = self::readArgs($map->required(2));
         $env = self::readEnv($map->required(3));
         $map->required(4);
@@ -80,7 +81,7 @@ final class WasmBody
         }
         $input = Commitment::read($reader);
         if (!is_int($input->length) || $input->length > $lengthMax) {
-            throw $reader->wrong("the input is longer than {$lengthMax} bytes");
+            throw $reader->tooLarge("the input is longer than {$lengthMax} bytes");
         }
         return $input;
     }
@@ -90,7 +91,7 @@ final class WasmBody
     {
         $args = [];
         for ($left = $reader->array(self::ARGS_MAX); $left > 0; --$left) {
-            $args[] = self::readText($reader);
+            $args[] = $reader->textOf(JobDocument::TEXT_BYTES_MAX);
         }
         return $args;
     }
@@ -101,7 +102,7 @@ final class WasmBody
         $env = [];
         $last = null;
         for ($left = $reader->map(self::ENV_MAX); $left > 0; --$left) {
-            $name = self::readText($reader);
+            $name = $reader->textOf(JobDocument::TEXT_BYTES_MAX);
             $key = CborWriter::text($name);
             if ($last !== null && strcmp($last, $key) >= 0) {
                 throw $reader->wrong('env names are not in ascending order');
@@ -110,18 +111,19 @@ final class WasmBody
                 throw $reader->wrong('an env name is empty or holds "="');
             }
             $last = $key;
-            $env[$name] = self::readText($reader);
+            $env[$name] = $reader->textOf(JobDocument::TEXT_BYTES_MAX);
         }
         return $env;
     }
 
-    private static function readText(CborReader $reader): string
+    private static function checkModule(CborReader $reader, ArtifactRef $module): void
     {
-        $text = $reader->textOf(0, JobDocument::TEXT_BYTES_MAX);
-        if (str_contains($text, "\x00")) {
-            throw $reader->wrong('text of a job holds a NUL');
+        if ($module->length === 0) {
+            throw $reader->wrong('a module of 0 bytes');
         }
-        return $text;
+        if (!is_int($module->length) || $module->length > JobDocument::MODULE_BYTES_MAX) {
+            throw $reader->tooLarge('a module above ' . JobDocument::MODULE_BYTES_MAX . ' bytes');
+        }
     }
 
     /** @return array{int|string, int, int|string, int|string} */
@@ -137,7 +139,7 @@ final class WasmBody
             throw $reader->wrong('fuel is at least 1');
         }
         if (!is_int($memory) || $memory > self::MEMORY_BYTES_MAX) {
-            throw $reader->wrong('memory is at most 2^32 bytes');
+            throw $reader->tooLarge('memory is at most 2^32 bytes');
         }
         return [$fuel, $memory, $table, $output];
     }
