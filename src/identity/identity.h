@@ -1,8 +1,9 @@
-// identity.h — who says so: an Ed25519 key (RFC 8032), its PeerId, and signing under a named domain.
+// identity.h — who says so: an Ed25519 key (RFC 8032), its PeerId, and signing under a named
+// domain.
 //
-// One identity per node: the same key names the node on the network, signs its manifests and its receipts.
-// The secret never leaves this process except into the network library of the same process.
-// Key file: 32 raw bytes, the RFC 8032 seed (spec/identity.md).
+// One identity per node: the same key names the node on the network, signs its manifests and its
+// receipts. The secret never leaves this process except into the network library of the same
+// process. Key file: 32 raw bytes, the RFC 8032 seed (spec/envelope.md).
 #pragma once
 
 #include <array>
@@ -24,11 +25,13 @@ using PublicKey = Hash<PublicKeyTag>;
 /// 64 bytes, R ‖ S.
 using Signature = std::array<std::uint8_t, 64>;
 
-/// A libp2p peer id of an Ed25519 key: base58btc of 00 24 08 01 12 20 ‖ key. Always starts "12D3KooW".
+/// A libp2p peer id of an Ed25519 key: base58btc of 00 24 08 01 12 20 ‖ key. Always starts
+/// "12D3KooW".
 class PeerId {
  public:
   [[nodiscard]] static PeerId from(const PublicKey& key);
-  /// Errors: Code::malformed for anything but the identity multihash of an Ed25519 key in base58btc.
+  /// Errors: Code::malformed for anything but the identity multihash of an Ed25519 key in
+  /// base58btc.
   [[nodiscard]] static Result<PeerId> parse(std::string_view text);
   [[nodiscard]] const std::string& text() const noexcept { return text_; }
   [[nodiscard]] const PublicKey& key() const noexcept { return key_; }
@@ -40,7 +43,7 @@ class PeerId {
   std::string text_;
 };
 
-/// The purposes a signature of ours can have (spec/domains.md). Used as COSE external_aad.
+/// The purposes a signature of ours can have (spec/envelope.md). Used as COSE external_aad.
 enum class Domain : std::uint8_t { manifest, receipt, checkpoint, node, commit };
 /// For example "phase/receipt/2".
 [[nodiscard]] std::string_view domain_name(Domain domain) noexcept;
@@ -71,10 +74,10 @@ class KeyPair {
   std::unique_ptr<Secret> secret_;
 };
 
-/// Reads the key file, or makes one. The folder is created 0700 when absent; a folder that exists keeps its mode.
-/// The file is written 0600 to a temporary name, synced, linked into place (the loser of a race loads the winner's
-/// key), and the folder is synced.
-/// Errors: Code::permission_denied when an existing file is readable by group or others (hint: chmod 600);
+/// Reads the key file, or makes one. The folder is created 0700 when absent; a folder that exists
+/// keeps its mode. The file is written 0600 to a temporary name, synced, linked into place (the
+/// loser of a race loads the winner's key), and the folder is synced. Errors:
+/// Code::permission_denied when an existing file is readable by group or others (hint: chmod 600);
 ///         Code::malformed for a wrong size; Code::io.
 [[nodiscard]] Result<KeyPair> load_or_create_key(const std::filesystem::path& path, Random& random);
 /// Reads the key file. Errors as above, and Code::not_found.
@@ -89,18 +92,21 @@ inline constexpr std::size_t kEnvelopeBytesMax = 64_KiB;
 /// external_aad = domain name. The only way to sign in this project.
 [[nodiscard]] Bytes seal(Domain domain, ByteView payload, const KeyPair& key);
 
-/// An envelope whose form and signature hold. Says nothing of whose key it was: the caller compares `signer`.
+/// An envelope whose form and signature hold. Says nothing of whose key it was: the caller compares
+/// `signer`.
 struct OpenedEnvelope {
   PublicKey signer;
   Bytes payload;
   Sha256 signed_hash;  ///< SHA-256(Sig_structure): covers domain, signer and payload; not malleable
 };
 
-/// Why an envelope was not opened: its form (Code::malformed, too_large, unsupported) or its signature
-/// (Code::verification_failed). Strict Ed25519: canonical S, no small-order keys (libsodium).
+/// Why an envelope was not opened: its form (Code::malformed, too_large, unsupported) or its
+/// signature (Code::verification_failed). Strict Ed25519: canonical S, no small-order keys
+/// (libsodium).
 [[nodiscard]] Result<OpenedEnvelope> open(Domain domain, ByteView envelope);
 
-/// SHA-256(Sig_structure) of an envelope of good form, without checking the signature. Errors: Code::malformed.
+/// SHA-256(Sig_structure) of an envelope of good form, without checking the signature. Errors:
+/// Code::malformed.
 [[nodiscard]] Result<Sha256> signed_hash(Domain domain, ByteView envelope);
 
 }  // namespace phase::identity
