@@ -31,6 +31,7 @@ inline constexpr std::uint64_t kStdinBytesMax = 1ULL << 30;
 inline constexpr std::uint64_t kPromptBytesMax = 16_MiB;
 inline constexpr std::size_t kArgsMax = 256;
 inline constexpr std::size_t kEnvMax = 256;
+inline constexpr std::size_t kStopMax = 16;
 inline constexpr std::size_t kTextBytesMax = 4096;            ///< one argument, name or value
 inline constexpr std::size_t kJobBytesMax = 40_KiB;           ///< the encoded job
 inline constexpr std::uint64_t kMemoryBytesMax = 4ULL << 30;  ///< all a 32-bit module can address
@@ -114,6 +115,10 @@ using Job = std::variant<WasmJob, InferenceJob>;
 /// Reads a job from untrusted bytes. Errors: Code::malformed (with the offset), Code::too_large,
 /// Code::version_unknown for a profile this program does not know.
 [[nodiscard]] Result<Job> decode(ByteView bytes);
+
+/// What `decode` would say of the encoding of this job: for jobs built from somebody's words,
+/// before they are signed.
+[[nodiscard]] Result<void> check(const Job& job);
 
 /// True when every commitment is there, so that an ExecutionId exists.
 [[nodiscard]] bool complete(const Job& job);
