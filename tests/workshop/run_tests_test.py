@@ -15,7 +15,8 @@ LOADER = importlib.machinery.SourceFileLoader("run_tests", str(ROOT / "tools/run
 run_tests = importlib.util.module_from_spec(importlib.util.spec_from_loader("run_tests", LOADER))
 LOADER.exec_module(run_tests)
 
-PASSED = '<testcase name="base_test" status="run" time="60.0"><system-out>ok</system-out></testcase>'
+PASSED = ('<testcase name="base_test" status="run" time="60.0">'
+          '<system-out>ok</system-out></testcase>')
 SKIPPED = ('<testcase name="blocked_udp" status="notrun" time="0.1"><skipped message="77"/>'
            '<system-out>starting\nskip: no network namespaces here\nbye</system-out></testcase>')
 CLOSING = ["100% tests passed, 0 tests failed out of 2", "Total Test time (real) = 60.10 sec"]
@@ -69,7 +70,7 @@ class Ctest(unittest.TestCase):
                 'set_tests_properties(shy PROPERTIES SKIP_RETURN_CODE 77)\n', encoding="utf-8")
             junit = pathlib.Path(folder, "tests.xml")
             with contextlib.redirect_stdout(io.StringIO()):
-                status, closing = run_tests.run_ctest(folder, 1, "long", junit)
+                status, closing = run_tests.run_ctest(folder, 1, None, junit)
             self.assertEqual(0, status)
             self.assertRegex("\n".join(closing), "% tests passed")
             cases = {case[0]: case for case in run_tests.read_junit(junit)}

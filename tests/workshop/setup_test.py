@@ -36,7 +36,8 @@ class Setup(unittest.TestCase):
         version = re.search(r'rust-version = "(.*)"',
                             (ROOT / "rust/Cargo.toml").read_text(encoding="utf-8")).group(1)
         self.command("rustc", f"echo rustc {version}.0")
-        self.command("apt-get", f'case "$*" in *--assume-no*) exit 1;; esac; echo "$*" >>{self.log}')
+        self.command("apt-get",
+                     f'case "$*" in *--assume-no*) exit 1;; esac; echo "$*" >>{self.log}')
 
     def command(self, name, body):
         path = self.bin / name

@@ -1,5 +1,5 @@
-"""Reads the calls of phase_library, phase_app, phase_test, … out of CMakeLists.txt files, and checks
-that a library's USES is the list of folders its sources include."""
+"""Reads the calls of phase_library, phase_app, phase_test, … out of CMakeLists.txt files, and
+checks that a library's USES is the list of folders its sources include."""
 
 import dataclasses
 import re
@@ -73,8 +73,33 @@ def closure(found, target):
     return seen
 
 
-def folders_included(tree, target):
+def stems_of_siblings(found, target):
+    """Names of headers that belong to another library of the same folder, which this one uses."""
+    stems = set()
+    for name in target.words.get("USES", []):
+        other = found.get(name)
+        if other is not None and other.folder == target.folder:
+            stems |= {source.rsplit(".", 1)[0] for source in other.words.get("SOURCES", [])}
+    return stems - {source.rsplit(".", 1)[0] for source in target.words.get("SOURCES", [])}
+
+
+def folders_reached(tree, target):
+    """Every folder that the library's includes lead to, through headers of other folders too."""
+    todo = [f"{target.folder}/{source}" for source in target.words.get("SOURCES", [])]
+    seen = set(todo)
+    while todo:
+        path = todo.pop()
+        for _, _, quoted, included in layers.includes(tree, path) if tree.exists(path) else []:
+            there = layers.resolve(tree, path, included) if quoted else None
+            if there and there not in seen:
+                seen.add(there)
+                todo.append(there)
+    return {path.rsplit("/", 1)[0] for path in seen}
+
+
+def folders_included(tree, found, target):
     """Folders of ours, other than its own, that the library's sources and their headers include."""
+    siblings = stems_of_siblings(found, target)
     todo = [f"{target.folder}/{source}" for source in target.words.get("SOURCES", [])]
     if not todo:
         todo = [path for path in tree.select(target.folder + "/", (".h",))
@@ -91,7 +116,7 @@ def folders_included(tree, target):
             folder = there.rsplit("/", 1)[0]
             if folder != target.folder:
                 folders.setdefault(folder, f"{path} includes {included}")
-            elif there not in seen:
+            elif there not in seen and there.rsplit("/", 1)[1][:-2] not in siblings:
                 seen.add(there)
                 todo.append(there)
     return folders
@@ -105,14 +130,16 @@ def check(tree):
         if target.kind != "library" or not target.path.startswith(("src/", "sdk/cpp")):
             continue
         used = {found[name].folder for name in target.words.get("USES", []) if name in found}
-        included = folders_included(tree, target)
+        included = folders_included(tree, found, target)
         for folder, why in sorted(included.items()):
             if folder not in used:
                 findings.append(Finding(target.path, target.line, "uses",
                                         f"{target.name}: USES lacks {folder} ({why})"))
-        for folder in sorted(used - set(included) - {target.folder}):
+        reached = set(included) | folders_reached(tree, target) | {target.folder}
+        for folder in sorted(used - reached):
             findings.append(Finding(target.path, target.line, "uses",
-                                    f"{target.name}: USES names {folder}, which it does not include"))
+                                    f"{target.name}: USES names {folder}, which it does not"
+                                    " include"))
         for source in target.words.get("SOURCES", []):
             if not tree.exists(f"{target.folder}/{source}") and not source.startswith("$"):
                 findings.append(Finding(target.path, target.line, "uses",

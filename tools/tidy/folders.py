@@ -1,5 +1,5 @@
-"""What a folder under src must hold: a README of the given headings whose invariants name tests that
-exist, and a fuzz file beside each header that reads untrusted bytes."""
+"""What a folder under src must hold: a README of the given headings whose invariants name tests
+that exist, and a fuzz file beside each header that reads untrusted bytes."""
 
 import re
 
@@ -47,7 +47,8 @@ def check_readme(tree, folder, tests):
         findings.append(Finding(path, 0, "readme", f"one page: {README_LINES_MAX} lines at most"))
     for name in NAMED_TEST.findall(text):
         if name not in tests:
-            findings.append(Finding(path, 0, "readme", f"names the test {name}, which is not there"))
+            findings.append(Finding(path, 0, "readme",
+                                    f"names the test {name}, which is not there"))
     return findings
 
 

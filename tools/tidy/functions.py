@@ -89,5 +89,6 @@ def check(tree):
             length = last - first + 1
             if length > FUNCTION_LINES_MAX and not allowed(lines[first - 1], "function"):
                 findings.append(Finding(path, first, "function",
-                                        f"{length} lines, at most {FUNCTION_LINES_MAX}: {head[:60]}"))
+                                        f"{length} lines, at most {FUNCTION_LINES_MAX}:"
+                                        f" {head[:60]}"))
     return findings

@@ -55,7 +55,8 @@ def check_lengths(tree, path):
     count = 0
     for count, line in tree.lines(path):
         if len(line) > limit and not allowed(line, "columns"):
-            findings.append(Finding(path, count, "columns", f"{len(line)} columns, at most {limit}"))
+            findings.append(Finding(path, count, "columns",
+                                    f"{len(line)} columns, at most {limit}"))
     if count > FILE_LINES_MAX:
         findings.append(Finding(path, 0, "file", f"{count} lines, at most {FILE_LINES_MAX}:"
                                                  " split by capability"))

@@ -139,6 +139,28 @@ class Uses(TidyTest):
         self.assertEqual(["uses"], self.uses("", '#include "base/b.h"'))
         self.assertEqual(["uses"], self.uses("phase::base", ""))
 
+    def test_a_use_may_come_through_a_header_of_another_folder(self):
+        files = {"src/base/CMakeLists.txt": "phase_library(base SOURCES b.cpp)",
+                 "src/base/b.cpp": "", "src/base/b.h": "",
+                 "src/mid/CMakeLists.txt": "phase_library(mid SOURCES m.cpp USES phase::base)",
+                 "src/mid/m.cpp": '#include "mid/m.h"\n', "src/mid/m.h": '#include "base/b.h"\n',
+                 "src/top/CMakeLists.txt":
+                     "phase_library(top SOURCES t.cpp USES phase::mid phase::base)",
+                 "src/top/t.cpp": '#include "mid/m.h"\n'}
+        self.assertEqual([], self.rules(cmake.check, files))
+
+    def test_two_libraries_in_one_folder(self):
+        text = ("phase_library(low SOURCES low.cpp USES phase::base)\n"
+                "phase_library(high SOURCES high.cpp USES phase::low)")
+        files = {"src/base/CMakeLists.txt": "phase_library(base SOURCES b.cpp)",
+                 "src/base/b.cpp": "", "src/base/b.h": "", "src/job/CMakeLists.txt": text,
+                 "src/job/low.h": '#include "base/b.h"\n',
+                 "src/job/low.cpp": '#include "job/low.h"\n',
+                 "src/job/high.cpp": '#include "job/low.h"\n'}
+        self.assertEqual([], self.rules(cmake.check, files))
+        files["src/job/high.cpp"] += '#include "base/b.h"\n'
+        self.assertEqual(["uses"], self.rules(cmake.check, files))
+
     def test_a_source_that_is_not_there(self):
         self.assertEqual(["uses"], self.uses("phase::base", '#include "base/b.h"', " gone.cpp"))
 
@@ -146,7 +168,8 @@ class Uses(TidyTest):
 class Seams(TidyTest):
     def test_no_program_links_both_archives(self):
         files = {"docs/map.md": MAP,
-                 "src/peer/CMakeLists.txt": "phase_library(peer SOURCES a.cpp LINKS phase::rust_net)",
+                 "src/peer/CMakeLists.txt":
+                     "phase_library(peer SOURCES a.cpp LINKS phase::rust_net)",
                  "src/worker/wasm/CMakeLists.txt":
                      "phase_library(engine SOURCES a.cpp LINKS phase::rust_wasm)",
                  "apps/a/CMakeLists.txt": "phase_app(a SOURCES m.cpp USES phase::peer)"}
@@ -192,7 +215,7 @@ class Words(TidyTest):
         self.assertEqual([], self.line("src/a/a_test.cpp", "co_await clock.sleep_until(t);"))
         self.assertEqual(["sleep"], self.line("tests/functional/a.py", "time.sleep(1)"))
         self.assertEqual([], self.line("tests/functional/a.py",
-                                       "time.sleep(1)  # tidy: allow(sleep): polls with a deadline"))
+                                       "time.sleep(1)  # tidy: allow(sleep): has a deadline"))
 
     def test_hosts_and_paths_of_one_machine(self):
         self.assertEqual(["registry"], self.line("docs/a.md", "see https://py" + "pi.org/x"))
@@ -222,7 +245,8 @@ class Functions(TidyTest):
             self.assertEqual(["function"], self.body("src/a.cpp", head, tail, 70), head)
 
     def test_what_is_no_function(self):
-        for head, tail in (("namespace n {", "}"), ("struct A {", "};"), ("class B : public A {", "};"),
+        for head, tail in (("namespace n {", "}"), ("struct A {", "};"),
+                           ("class B : public A {", "};"),
                            ("constexpr int kTable[] = {", "};"), ("/* f() {", "*/"),
                            ('const char* kText = R"(f() {', ')";')):
             self.assertEqual([], self.body("src/a.cpp", head, tail, 90), head)
@@ -233,7 +257,8 @@ class Functions(TidyTest):
                                         {"src/a.h": "class A {\n" + member * 3 + "};\n"}))
 
     def test_other_languages(self):
-        self.assertEqual(["function"], self.body("rust/a.rs", "fn f<'a>(x: &'a str) -> u8 {", "}", 70))
+        self.assertEqual(["function"],
+                         self.body("rust/a.rs", "fn f<'a>(x: &'a str) -> u8 {", "}", 70))
         self.assertEqual([], self.body("rust/a.rs", "mod tests {", "}", 90))
         self.assertEqual(["function"], self.body("sdk/a.php", "<?php function f(): int {", "}", 70))
         self.assertEqual(["function"], self.body("tools/a.py", "def f():", "", 70))
@@ -246,7 +271,8 @@ class Folders(TidyTest):
         self.assertEqual([], self.rules(folders.check, good))
         self.assertEqual(["readme"], self.rules(folders.check, {"src/base/a.h": ""}))
         swapped = README.replace("## Limits", "## Bounds")
-        self.assertEqual(["readme"], self.rules(folders.check, good | {"src/base/README.md": swapped}))
+        self.assertEqual(["readme"],
+                         self.rules(folders.check, good | {"src/base/README.md": swapped}))
         self.assertEqual(["readme"], self.rules(
             folders.check, good | {"src/base/README.md": README + "x\n" * 100}))
 
