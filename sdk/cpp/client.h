@@ -55,12 +55,29 @@ struct JobEvent {
   Bytes data;
 };
 
+/// What was written to a job's stdin: its hash, and as much of its beginning as fits, since a job
+/// may end before it has read everything and its receipt then covers a prefix.
+class StdinRecord {
+ public:
+  static constexpr std::size_t kPrefixBytesMax = 64_MiB;
+  void append(ByteView bytes);
+  [[nodiscard]] std::uint64_t length() const noexcept { return length_; }
+  /// The commitment to the first `length` bytes. Absent: never written, or not kept.
+  [[nodiscard]] std::optional<job::Commitment> prefix(std::uint64_t length) const;
+
+ private:
+  Sha256Stream hash_;
+  std::uint64_t length_ = 0;
+  Bytes kept_;
+};
+
 /// A job as this client submitted it: what it must compare the receipt with.
 struct SubmittedJob {
-  std::string id;           ///< UUID
-  job::WasmJob job;         ///< as asked; clock and seed are the daemon's choice
-  job::ArtifactRef module;  ///< computed here
-  JobOptions options;
+  std::string id;                               ///< UUID
+  job::ArtifactRef module;                      ///< computed here
+  JobOptions options;                           ///< without `stdin_bytes`: see `input`
+  std::optional<job::Commitment> input;         ///< of stdin that was given with the submission
+  StdinRecord streamed;                         ///< of stdin that was streamed
   std::optional<identity::PublicKey> provider;  ///< a target that names one
 };
 
@@ -76,7 +93,8 @@ struct JobResult {
   std::optional<job::Salt> salt;
   /// Checked here. Meaningless when `error` is set.
   verify::Verdict verdict;
-  std::string json;  ///< the daemon's result object
+  bool output_kept = true;  ///< false: the daemon has the output no more, so it was not checked
+  std::string json;         ///< the daemon's result object
 };
 
 class Client {
@@ -129,11 +147,12 @@ class Client {
   std::unique_ptr<State> state_;
 };
 
-/// Reads the daemon's result object and checks its receipt against what was asked: the manifest is
-/// for this module, entry, args, env and limits; the receipt is for this manifest, the provider
-/// asked for, `input` and the transcript. For results that came another way (plasmd execute-job
-/// --events). Errors: Code::malformed.
-[[nodiscard]] Result<JobResult> check_result(std::string_view json, const SubmittedJob& asked,
-                                             const std::optional<job::Commitment>& input);
+/// Prepares the comparison for a job that is submitted another way (plasmd execute-job).
+[[nodiscard]] Result<SubmittedJob> describe(ByteView module, JobOptions options);
+
+/// Reads a result object and checks its receipt against what was asked: the manifest is for this
+/// module, entry, args, env, limits and stdin; the receipt is for this manifest, by the provider
+/// asked for, over the transcript. Errors: Code::malformed.
+[[nodiscard]] Result<JobResult> check_result(std::string_view json, const SubmittedJob& asked);
 
 }  // namespace phase::sdk

@@ -1,0 +1,231 @@
+// Reading a result object, and believing nothing of it that can be recomputed.
+#include <boost/json.hpp>
+
+#include "sdk/cpp/client.h"
+#include "sdk/cpp/wire.h"
+
+namespace phase::sdk {
+namespace {
+
+namespace json = boost::json;
+using verify::Check;
+
+struct Reader {
+  const json::object& object;
+
+  [[nodiscard]] const json::value* at(std::string_view key) const {
+    const json::value* value = object.if_contains(key);
+    return value == nullptr || value->is_null() ? nullptr : value;
+  }
+  [[nodiscard]] std::string text(std::string_view key) const {
+    const json::value* value = at(key);
+    return value != nullptr && value->is_string() ? std::string{value->as_string()} : std::string{};
+  }
+  /// Empty when absent. Errors: Code::malformed.
+  [[nodiscard]] Result<Bytes> bytes(std::string_view key) const {
+    const json::value* value = at(key);
+    if (value == nullptr) {
+      return Bytes{};
+    }
+    if (!value->is_string()) {
+      return fail(Code::malformed, "the result's " + std::string{key} + " is not a text");
+    }
+    return from_base64(std::string_view{value->as_string().data(), value->as_string().size()});
+  }
+};
+
+Result<std::vector<job::OutputPiece>> read_transcript(const json::value& value) {
+  const json::array* array = value.if_array();
+  if (array == nullptr) {
+    return fail(Code::malformed, "the result's transcript is not a list");
+  }
+  std::vector<job::OutputPiece> out;
+  out.reserve(array->size());
+  for (const json::value& entry : *array) {
+    PHASE_TRY(job::OutputPiece piece, read_output(entry));
+    out.push_back(std::move(piece));
+  }
+  return out;
+}
+
+verify::Verdict refused(Check check, std::string detail) {
+  verify::Verdict verdict;
+  verdict.failed = check;
+  verdict.detail = std::move(detail);
+  return verdict;
+}
+
+/// The first check that fails because the manifest is not what this client asked for.
+std::optional<verify::Verdict> compare(const manifest::SignedManifest& signed_manifest,
+                                       const SubmittedJob& asked) {
+  const auto* job = std::get_if<job::WasmJob>(&signed_manifest.manifest.job);
+  if (job == nullptr) {
+    return refused(Check::job_kind, "the manifest is for another kind of job");
+  }
+  const JobOptions& want = asked.options;
+  if (job->module != asked.module) {
+    return refused(Check::module_hash, "the manifest names another module than the one submitted");
+  }
+  if (job->entry != want.entry || job->args != want.args || job->env != want.env ||
+      job->limits != want.limits) {
+    return refused(Check::execution_id,
+                   "the manifest has another entry, args, env or limits than submitted");
+  }
+  if (job->stdin_commitment != asked.input) {
+    return refused(Check::input_commitment,
+                   "the manifest is for another stdin than the one submitted");
+  }
+  if (job->profile != want.profile) {
+    return refused(Check::profile, "the manifest asks for another profile");
+  }
+  if (signed_manifest.manifest.level != want.level) {
+    return refused(Check::level, "the manifest asks for another level");
+  }
+  return std::nullopt;
+}
+
+/// Why there is no verdict to make: the job has an error instead of a receipt.
+std::optional<Error> read_error(const Reader& reader) {
+  const json::value* value = reader.at("error");
+  if (value == nullptr || !value->is_object()) {
+    return std::nullopt;
+  }
+  return read_error_object(value->as_object());
+}
+
+verify::Verdict verdict_of(const JobResult& result, const SubmittedJob& asked,
+                           const std::optional<identity::PublicKey>& provider) {
+  const auto opened = manifest::open(result.manifest);
+  if (!opened) {
+    return refused(Check::manifest_form, "the manifest: " + opened.error().message);
+  }
+  if (auto different = compare(*opened, asked)) {
+    return std::move(*different);
+  }
+  if (asked.options.is_private != result.salt.has_value()) {
+    return refused(Check::job_id, "the job was asked for as " +
+                                      std::string{result.salt ? "public" : "private"} +
+                                      " and was run otherwise");
+  }
+  verify::Evidence evidence;
+  evidence.manifest = result.manifest;
+  evidence.provider = provider;
+  evidence.salt = result.salt;
+  if (result.output_kept) {
+    job::OutputChain chain;
+    for (const job::OutputPiece& piece : result.transcript) {
+      chain.append(piece.stream, piece.data);
+    }
+    evidence.output = chain.summary();
+  }
+  std::string note;
+  const auto receipt = receipt::open(result.receipt);
+  if (!asked.input && receipt) {
+    const std::uint64_t stated = receipt->receipt.input.length;
+    const std::uint64_t sent = asked.streamed.length();
+    if (stated > sent) {
+      return refused(Check::input_commitment, "the receipt is for more input than was sent");
+    }
+    evidence.input = asked.streamed.prefix(stated);
+    note = !evidence.input ? "; input not checked" : "";
+    note += stated < sent ? "; covers the first " + std::to_string(stated) + " of " +
+                                std::to_string(sent) + " bytes of stdin"
+                          : "";
+  }
+  verify::Verdict verdict = verify::check(result.receipt, evidence, asked.options.level);
+  verdict.detail += verdict.ok() ? note : "";
+  return verdict;
+}
+
+Result<std::optional<identity::PublicKey>> read_provider(const Reader& reader) {
+  const std::string hex = reader.text("provider_key");
+  if (hex.empty()) {
+    return std::nullopt;
+  }
+  PHASE_TRY(const auto key, identity::PublicKey::from_hex_text(hex));
+  return std::optional{key};
+}
+
+Result<void> read_output_of(const Reader& reader, JobResult& out) {
+  const json::value* transcript = reader.at("transcript");
+  out.output_kept = transcript != nullptr;
+  if (!out.output_kept) {
+    return {};
+  }
+  PHASE_TRY(out.transcript, read_transcript(*transcript));
+  for (const job::OutputPiece& piece : out.transcript) {
+    Bytes& into = piece.stream == job::OutputStream::out ? out.out : out.err;
+    into.insert(into.end(), piece.data.begin(), piece.data.end());
+  }
+  return {};
+}
+
+}  // namespace
+
+void StdinRecord::append(ByteView bytes) {
+  hash_.update(bytes);
+  length_ += bytes.size();
+  if (length_ <= kPrefixBytesMax) {
+    kept_.insert(kept_.end(), bytes.begin(), bytes.end());
+  } else {
+    kept_ = Bytes{};  // an incomplete prefix is of no use
+  }
+}
+
+std::optional<job::Commitment> StdinRecord::prefix(std::uint64_t length) const {
+  if (length == length_) {
+    return job::Commitment{hash_.finish(), length_};
+  }
+  if (length > kept_.size()) {
+    return std::nullopt;
+  }
+  return job::commit(ByteView{kept_}.first(length));
+}
+
+Result<SubmittedJob> describe(ByteView module, JobOptions options) {
+  SubmittedJob out;
+  out.module = job::reference(module);
+  if (options.stdin_bytes) {
+    out.input = job::commit(*options.stdin_bytes);
+    options.stdin_bytes.reset();
+  }
+  if (options.target != "local" && options.target != "remote") {
+    PHASE_TRY(const auto peer, identity::PeerId::parse(options.target));
+    out.provider = peer.key();
+  }
+  out.options = std::move(options);
+  return out;
+}
+
+Result<JobResult> check_result(std::string_view text, const SubmittedJob& asked) {
+  PHASE_TRY(const json::object object, parse_object(text));
+  const Reader reader{object};
+  JobResult out;
+  out.id = reader.text("id");
+  out.state = reader.text("state");
+  out.error = read_error(reader);
+  PHASE_TRY(out.provider, read_provider(reader));
+  PHASE_TRY(out.manifest, reader.bytes("manifest"));
+  PHASE_TRY(out.receipt, reader.bytes("receipt"));
+  PHASE_TRY_VOID(read_output_of(reader, out));
+  if (const std::string salt = reader.text("salt"); !salt.empty()) {
+    PHASE_TRY(const Sha256 hash, Sha256::from_hex_text(salt));
+    out.salt = hash.value;
+  }
+  out.json = std::string{text};
+  if (out.receipt.empty()) {
+    if (!out.error) {
+      out.error = Error{Code::protocol, "the daemon reports neither a receipt nor an error", ""};
+    }
+    return out;
+  }
+  out.verdict = verdict_of(out, asked, asked.provider ? asked.provider : out.provider);
+  if (out.verdict.ok()) {
+    const receipt::SignedReceipt& good = out.verdict.verified->get();
+    out.completion = good.receipt.completion;
+    out.provider = good.provider;
+  }
+  return out;
+}
+
+}  // namespace phase::sdk
