@@ -61,6 +61,10 @@ struct SignedManifest {
 [[nodiscard]] Bytes encode_payload(const Manifest& manifest);
 [[nodiscard]] Result<Manifest> decode_payload(ByteView payload);
 
+/// What `decode_payload` would say of this manifest's encoding: for those who build one from
+/// somebody's words, before they sign it.
+[[nodiscard]] Result<void> check(const Manifest& manifest);
+
 [[nodiscard]] SignedManifest sign(const Manifest& manifest, const identity::KeyPair& key);
 /// Errors: Code::malformed, too_large, version_unknown, verification_failed (signature).
 [[nodiscard]] Result<SignedManifest> open(ByteView envelope);

@@ -20,6 +20,9 @@ namespace phase::receipt {
 /// Largest encoded receipt payload without evidence. A receipt is nearly fixed-shape; this is ten
 /// times the usual.
 inline constexpr std::size_t kReceiptBytesMax = 16_KiB;
+/// A reason, or the name of an isolation layer.
+inline constexpr std::size_t kWordBytesMax = 64;
+inline constexpr std::size_t kIsolationMax = 16;
 static_assert(kReceiptBytesMax < identity::kEnvelopeBytesMax);
 
 /// How a run ended. Values are on the wire; never reused.
@@ -37,7 +40,7 @@ enum class CompletionKind : std::uint8_t {
 struct Completion {
   CompletionKind kind = CompletionKind::exited;
   std::int64_t exit_code = 0;  ///< meaningful for `exited` only; else 0
-  std::string reason;          ///< snake_case word; empty for `exited` and `cancelled`
+  std::string reason;          ///< [a-z0-9_]{1,64}; not written for `exited` and `cancelled`
   friend bool operator==(const Completion&, const Completion&) = default;
 };
 
@@ -64,7 +67,7 @@ struct Receipt {
   job::Profile profile = job::Profile::fast;
   std::vector<std::string> isolation;  ///< layers in force: seccomp, landlock, user_namespace,
                                        ///< network_namespace, rlimits; or exactly "none"
-  std::optional<std::uint64_t> fuel;  ///< at return, only where the profile makes it checkable
+  std::optional<std::uint64_t> fuel;   ///< at return, only where the profile makes it checkable
   Claimed claimed;
   std::map<std::string, Bytes> evidence;  ///< optional, by name; ignored when unknown
   friend bool operator==(const Receipt&, const Receipt&) = default;
