@@ -206,6 +206,7 @@ class NoWorld final : public wasi::World {
 struct Engine::Parts {
   EngineHandle engine;
   LinkerHandle linker;
+  Bytes warm_up_module;  // compiled
 
   tl::expected<void, Refused> check_imports(const wasmtime_module_t* module) const;
   // Instantiates and calls; sets `report.end`.
@@ -248,14 +249,20 @@ Result<Sha256> Engine::warm_up() {
   if (error) return fail(Code::internal, "the warm-up module is wrong: " + message_of(error));
   const Bytes module(binary.data, binary.data + binary.size);
   wasm_byte_vec_delete(&binary);
-  const auto compiled = compile(module);
+  auto compiled = compile(module);
   if (!compiled) return fail(Code::internal, "the warm-up module: " + compiled.error().detail);
+  parts_->warm_up_module = *std::move(compiled);
+  PHASE_TRY_VOID(rehearse());
+  // Machine code is stored with version, target, processor features and settings of its engine; so this changes
+  // whenever one of them does.
+  return sha256(parts_->warm_up_module);
+}
+
+Result<void> Engine::rehearse() {
   NoWorld world;
-  const RunReport report = run(*compiled, job::WasmJob{}, world);
+  const RunReport report = run(parts_->warm_up_module, job::WasmJob{}, world);
   if (report.end != End::exited) return fail(Code::internal, "the warm-up module did not run");
-  // Machine code is stored with version, target, processor features and settings of its engine; so
-  // this changes whenever one of them does.
-  return sha256(*compiled);
+  return {};
 }
 
 tl::expected<void, Refused> Engine::Parts::check_imports(const wasmtime_module_t* module) const {

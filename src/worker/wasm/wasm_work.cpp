@@ -88,6 +88,9 @@ sandbox::Limits WasmWork::limits(sandbox::Role /*role*/) const {
 
 int WasmWork::run(sandbox::Role role, int socket) {
   Bytes buffer(sandbox::kMessageBytesMax);
+  if (role == sandbox::Role::execute) {
+    if (const auto ready = engine_->rehearse(); !ready) return code_exit_status(ready.error().code);
+  }
   const auto received = sandbox::receive_message(socket, buffer);
   if (!received) return code_exit_status(received.error().code);
   if (received->kind == sandbox::Received::Kind::closed) return 0;  // never needed

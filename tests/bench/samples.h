@@ -1,0 +1,57 @@
+// samples.h — durations of one thing done many times, and how benchmarks print them.
+#pragma once
+
+#include <algorithm>
+#include <chrono>
+#include <cstdio>
+#include <string_view>
+#include <vector>
+
+namespace phase::bench {
+
+class Samples {
+ public:
+  using Clock = std::chrono::steady_clock;
+
+  void add(Clock::duration duration) {
+    microseconds_.push_back(std::chrono::duration<double, std::micro>(duration).count());
+  }
+  /// The value below which `share` of the samples lie; 0 without samples.
+  [[nodiscard]] double percentile(double share) const {
+    if (microseconds_.empty()) return 0;
+    auto sorted = microseconds_;
+    std::ranges::sort(sorted);
+    return sorted[static_cast<std::size_t>(share * static_cast<double>(sorted.size() - 1))];
+  }
+  [[nodiscard]] double p50() const { return percentile(0.5); }
+  /// One row: name, p50, p90, p99, count.
+  void print(std::string_view name) const {
+    std::printf("%-58.*s p50 %10.1f us   p90 %10.1f   p99 %10.1f   n %zu\n",
+                static_cast<int>(name.size()), name.data(), p50(), percentile(0.9),
+                percentile(0.99), microseconds_.size());
+  }
+
+ private:
+  std::vector<double> microseconds_;
+};
+
+/// Times a block: `{ Timed timed(samples); work(); }`.
+class Timed {
+ public:
+  explicit Timed(Samples& samples) : samples_(samples) {}
+  ~Timed() { samples_.add(Samples::Clock::now() - begin_); }
+  Timed(const Timed&) = delete;
+  Timed& operator=(const Timed&) = delete;
+
+ private:
+  Samples& samples_;
+  Samples::Clock::time_point begin_ = Samples::Clock::now();
+};
+
+/// `name: a / b = ratio`.
+inline void print_ratio(std::string_view name, double a, double b) {
+  std::printf("%-58.*s ratio %8.2f\n", static_cast<int>(name.size()), name.data(),
+              b > 0 ? a / b : 0);
+}
+
+}  // namespace phase::bench
