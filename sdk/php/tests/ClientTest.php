@@ -140,10 +140,10 @@ final class ClientTest extends TestCase
         $this->env('PHASE_CONTROL_SOCKET', null);
         $this->env('XDG_RUNTIME_DIR', '/run/user/7');
         $this->env('XDG_DATA_HOME', null);
-        $this->env('HOME', '/home/x');
+        $this->env('HOME', '/at/home');
         self::assertSame([
             '/run/user/7/phase/plasmd.sock',
-            '/home/x/.local/share/plasm/plasmd.sock',
+            '/at/home/.local/share/plasm/plasmd.sock',
             '/var/lib/plasm/plasmd.sock',
         ], SocketPath::candidates(null));
         $this->env('XDG_RUNTIME_DIR', null);

@@ -252,7 +252,7 @@ final class EndToEndTest extends TestCase
         $socket = $withDaemon ? self::daemon()->socket : "{$home}/nobody";
         $files = [['file', '/dev/null', 'r'], ['pipe', 'w'], ['file', "{$home}/err", 'w']];
         $process = proc_open(
-            [PHP_BINARY, dirname(__DIR__, 3) . "/examples/{$name}"],
+            [PHP_BINARY, dirname(__DIR__, 3) . "/examples/{$name}", Programs::hello()],
             $files,
             $pipes,
             null,

@@ -30,9 +30,13 @@ final class Programs
 
     public static function hello(): string
     {
-        $path = dirname(__DIR__, 4) . '/examples/hello.wasm';
-        Assert::assertFileExists($path, 'the examples are not built');
-        return $path;
+        $folders = [dirname(self::folder()), dirname(__DIR__, 4)];
+        foreach ($folders as $folder) {
+            if (is_file("{$folder}/examples/hello.wasm")) {
+                return "{$folder}/examples/hello.wasm";
+            }
+        }
+        Assert::fail('examples/hello.wasm is not built');
     }
 
     public static function fpm(): string
