@@ -140,6 +140,11 @@ Result<OpenedEnvelope> open(Domain domain, ByteView envelope) {
   return OpenedEnvelope{parts.signer, to_bytes(parts.payload), sha256(message)};
 }
 
+Result<UnverifiedEnvelope> read_unverified(Domain domain, ByteView envelope) {
+  PHASE_TRY(const Parts parts, read_form(domain, envelope));
+  return UnverifiedEnvelope{parts.signer, to_bytes(parts.payload)};
+}
+
 Result<Sha256> signed_hash(Domain domain, ByteView envelope) {
   PHASE_TRY(const Parts parts, read_form(domain, envelope));
   return sha256(sig_structure(domain, parts.protected_header, parts.payload));

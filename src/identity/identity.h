@@ -105,6 +105,15 @@ struct OpenedEnvelope {
 /// (libsodium).
 [[nodiscard]] Result<OpenedEnvelope> open(Domain domain, ByteView envelope);
 
+/// An envelope of good form whose signature nobody checked: for naming what is wrong with a
+/// document and for showing a broken one. Nothing in it is to be believed.
+struct UnverifiedEnvelope {
+  PublicKey signer;
+  Bytes payload;
+};
+/// Errors: Code::malformed, too_large, unsupported.
+[[nodiscard]] Result<UnverifiedEnvelope> read_unverified(Domain domain, ByteView envelope);
+
 /// SHA-256(Sig_structure) of an envelope of good form, without checking the signature. Errors:
 /// Code::malformed.
 [[nodiscard]] Result<Sha256> signed_hash(Domain domain, ByteView envelope);

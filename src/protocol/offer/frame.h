@@ -8,6 +8,7 @@
 #include <optional>
 #include <string>
 #include <variant>
+#include <vector>
 
 #include "base/stream.h"
 #include "identity/identity.h"
@@ -25,7 +26,7 @@ inline constexpr std::size_t kFrameBytesMax = 96_KiB;
 /// Payload of a data frame.
 inline constexpr std::size_t kDataBytesMax = 64_KiB;
 
-/// Values are on the wire; never reused. spec/job-stream.md §2.
+/// Values are on the wire; never reused. spec/job-stream.md.
 enum class FrameType : std::uint8_t {
   open = 1,
   accepted = 2,
@@ -71,49 +72,71 @@ struct Open {
   std::uint64_t checkpoint_bytes = 0;  ///< interval in output bytes; 0: none
   std::optional<job::Salt> salt;       ///< present: a private job
   bool commit_reveal = false;          ///< commit before output
+  friend bool operator==(const Open&, const Open&) = default;
 };
 struct Accepted {
   manifest::JobId job_id;
   bool module_held = false;  ///< the provider has the module; the requester must not send it
+  friend bool operator==(const Accepted&, const Accepted&) = default;
 };
 struct Rejected {
   RejectionReason reason = RejectionReason::invalid_request;
   std::string detail;  ///< for people; at most 512 bytes
   std::optional<std::uint64_t> retry_after_ms;
+  friend bool operator==(const Rejected&, const Rejected&) = default;
 };
 struct ModuleData {
   Bytes data;
+  friend bool operator==(const ModuleData&, const ModuleData&) = default;
 };
-struct ModuleEnd {};
+struct ModuleEnd {
+  friend bool operator==(const ModuleEnd&, const ModuleEnd&) = default;
+};
 struct StdinData {
   Bytes data;
+  friend bool operator==(const StdinData&, const StdinData&) = default;
 };
-struct StdinEnd {};
+struct StdinEnd {
+  friend bool operator==(const StdinEnd&, const StdinEnd&) = default;
+};
 struct Output {
   job::OutputPiece piece;
+  friend bool operator==(const Output&, const Output&) = default;
 };
 struct Progress {
   std::string stage;  ///< queued, compiling, running
   std::uint64_t done = 0, total = 0;
+  friend bool operator==(const Progress&, const Progress&) = default;
 };
 struct CheckpointFrame {
   Bytes envelope;
+  friend bool operator==(const CheckpointFrame&, const CheckpointFrame&) = default;
 };
-struct Heartbeat {};
+struct Heartbeat {
+  friend bool operator==(const Heartbeat&, const Heartbeat&) = default;
+};
 struct ReceiptFrame {
   Bytes envelope;
+  friend bool operator==(const ReceiptFrame&, const ReceiptFrame&) = default;
 };
-struct Cancel {};
+struct Cancel {
+  friend bool operator==(const Cancel&, const Cancel&) = default;
+};
 struct CommitFrame {
   Bytes envelope;
+  friend bool operator==(const CommitFrame&, const CommitFrame&) = default;
 };
 /// Requester to provider: empty nonce, "go on". Provider to requester: the nonce of its commit.
 struct Reveal {
   std::optional<std::array<std::uint8_t, 32>> nonce;
+  friend bool operator==(const Reveal&, const Reveal&) = default;
 };
-struct End {};
+struct End {
+  friend bool operator==(const End&, const End&) = default;
+};
 struct NodeFrame {
   Bytes envelope;
+  friend bool operator==(const NodeFrame&, const NodeFrame&) = default;
 };
 
 using Frame = std::variant<Open, Accepted, Rejected, ModuleData, ModuleEnd, StdinData, StdinEnd,

@@ -1,200 +1,292 @@
 #include "protocol/verify/verify.h"
 
 #include <array>
-#include <utility>
+
+#include "base/check.h"
 
 namespace phase::verify {
 namespace {
 
-constexpr std::array<std::string_view, 16> kNames{
+constexpr std::array<std::string_view, 16> kCheckNames{
     "receipt_form",       "signature",         "provider_key", "manifest_form",
     "manifest_signature", "audience",          "job_id",       "job_kind",
     "module_hash",        "input_commitment",  "execution_id", "profile",
-    "output_length",      "output_commitment", "checkpoint",   "level",
-};
+    "output_length",      "output_commitment", "checkpoint",   "level"};
 
-/// A check that did not pass, and why.
-struct Failure {
+struct Refusal {
   Check check;
   std::string detail;
 };
-using Step = std::optional<Failure>;  // empty: passed
+/// Empty: the check passed.
+using Step = std::optional<Refusal>;
 
-/// The two documents and what is compared with them.
-struct Case {
-  const receipt::SignedReceipt& signed_receipt;
-  const manifest::SignedManifest& asked;
-  const Evidence& evidence;
+Step require(bool holds, Check check, std::string_view otherwise) {
+  if (holds) return std::nullopt;
+  return Refusal{check, std::string(otherwise)};
+}
 
-  [[nodiscard]] const receipt::Receipt& receipt() const { return signed_receipt.receipt; }
-  /// `hash`, salted when the receipt is private (the salt is there then: check_job_id looked).
-  template <typename H>
-  [[nodiscard]] Sha256 shown(const H& hash) const {
-    if (receipt().is_private) return job::salted(*evidence.salt, hash.bytes());
-    return Sha256{hash.value};
-  }
+/// The checks of spec/verify.md, one function each, in their order. A later one relies on those
+/// before it.
+class Checks {
+ public:
+  Checks(ByteView envelope, const Evidence& evidence, manifest::Level level)
+      : envelope_(envelope), evidence_(evidence), level_(level) {}
+
+  [[nodiscard]] Step run();
+  /// After run() found nothing.
+  [[nodiscard]] receipt::SignedReceipt take() { return *std::move(receipt_); }
+
+ private:
+  Step receipt_form_and_signature();
+  Step provider_key() const;
+  Step manifest_form_and_signature();
+  Step audience() const;
+  Step job_id() const;
+  Step job_kind() const;
+  Step module_hash() const;
+  Step input_commitment() const;
+  Step execution_id() const;
+  Step profile() const;
+  Step output_length() const;
+  Step output_commitment() const;
+  Step checkpoint() const;
+  Step level() const;
+
+  [[nodiscard]] Sha256 in_receipt(ByteView hash) const;
+  [[nodiscard]] bool input_is(const job::Commitment& input) const;
+  [[nodiscard]] const std::optional<job::Commitment>& fixed_input() const;
+
+  [[nodiscard]] const receipt::Receipt& stated() const { return receipt_->receipt; }
+  [[nodiscard]] const manifest::Manifest& asked() const { return manifest_->manifest; }
+
+  ByteView envelope_;
+  const Evidence& evidence_;
+  manifest::Level level_;
+  std::optional<receipt::SignedReceipt> receipt_;
+  std::optional<manifest::SignedManifest> manifest_;
 };
 
-Failure from_error(const Error& error, Check form, Check signature) {
-  const bool bad_signature = error.code == Code::verification_failed;
-  return {bad_signature ? signature : form, error.message};
+Step Checks::run() {
+  if (Step refusal = receipt_form_and_signature()) return refusal;
+  if (Step refusal = provider_key()) return refusal;
+  if (Step refusal = manifest_form_and_signature()) return refusal;
+  constexpr std::array kBindings{
+      &Checks::audience,          &Checks::job_id,       &Checks::job_kind, &Checks::module_hash,
+      &Checks::input_commitment,  &Checks::execution_id, &Checks::profile,  &Checks::output_length,
+      &Checks::output_commitment, &Checks::checkpoint,   &Checks::level};
+  for (const auto binding : kBindings) {
+    if (Step refusal = (this->*binding)()) return refusal;
+  }
+  return std::nullopt;
 }
 
-Step check_provider(const receipt::SignedReceipt& signed_receipt, const Evidence& evidence) {
-  if (!evidence.provider || *evidence.provider == signed_receipt.provider) return {};
-  return Failure{Check::provider_key,
-                 "signed by " + identity::PeerId::from(signed_receipt.provider).text() +
-                     ", the job went to " + identity::PeerId::from(*evidence.provider).text()};
+/// Form comes before signature: where the signature does not hold, the payload decides which of
+/// the two is named.
+template <typename Decode>
+bool only_signature_fails(const Error& error, identity::Domain domain, ByteView envelope,
+                          Decode&& decode_payload) {
+  if (error.code != Code::verification_failed) return false;
+  const auto form = identity::read_unverified(domain, envelope);
+  return form && decode_payload(form->payload);
 }
 
-Step check_audience(const Case& c) {
-  const auto& audience = c.asked.manifest.audience;
-  if (!audience) return {};
-  if (c.evidence.provider && *c.evidence.provider != *audience) {
-    return Failure{Check::audience, "the manifest was meant for another provider"};
+Step Checks::receipt_form_and_signature() {
+  Result<receipt::SignedReceipt> opened = receipt::open(envelope_);
+  if (opened) {
+    receipt_ = *std::move(opened);
+    return std::nullopt;
   }
-  if (*audience == c.signed_receipt.provider) return {};
-  return Failure{Check::provider_key,
-                 "signed by " + identity::PeerId::from(c.signed_receipt.provider).text() +
-                     ", the manifest was meant for " + identity::PeerId::from(*audience).text()};
+  const bool signature = only_signature_fails(
+      opened.error(), identity::Domain::receipt, envelope_,
+      [](ByteView payload) { return receipt::decode_payload(payload).has_value(); });
+  return Refusal{signature ? Check::signature : Check::receipt_form, opened.error().message};
 }
 
-Step check_job_id(const Case& c) {
-  if (c.receipt().job_id != c.asked.id) {
-    return Failure{Check::job_id, "the receipt is for job " + c.receipt().job_id.hex()};
-  }
-  if (c.receipt().is_private != c.evidence.salt.has_value()) {
-    return Failure{Check::job_id, c.receipt().is_private
-                                      ? "a private receipt needs the job's salt"
-                                      : "the job was private, the receipt is not"};
-  }
-  return {};
+Step Checks::provider_key() const {
+  return require(!evidence_.provider || receipt_->provider == *evidence_.provider,
+                 Check::provider_key,
+                 "signed by another key than that of the peer the job went to");
 }
 
-Step check_subject(const Case& c) {
-  if (c.receipt().job_kind != c.asked.manifest.job.index()) {
-    return Failure{Check::job_kind, "the receipt is for another kind of job"};
+Step Checks::manifest_form_and_signature() {
+  Result<manifest::SignedManifest> opened = manifest::open(evidence_.manifest);
+  if (opened) {
+    manifest_ = *std::move(opened);
+    return std::nullopt;
   }
-  Sha256 id;
-  Sha256 flat;
-  if (const auto* wasm = std::get_if<job::WasmJob>(&c.asked.manifest.job)) {
-    id = c.shown(wasm->module.id);
-    flat = c.shown(wasm->module.sha256);
+  const bool signature = only_signature_fails(
+      opened.error(), identity::Domain::manifest, evidence_.manifest,
+      [](ByteView payload) { return manifest::decode_payload(payload).has_value(); });
+  return Refusal{signature ? Check::manifest_signature : Check::manifest_form,
+                 opened.error().message};
+}
+
+Step Checks::audience() const {
+  return require(!asked().audience || *asked().audience == receipt_->provider, Check::audience,
+                 "the manifest names another provider");
+}
+
+Step Checks::job_id() const {
+  return require(stated().job_id == manifest_->id, Check::job_id,
+                 "the receipt is for another manifest");
+}
+
+Step Checks::job_kind() const {
+  return require(stated().job_kind == asked().job.index(), Check::job_kind,
+                 "the receipt is for another kind of job");
+}
+
+/// A hash as this receipt should carry it.
+Sha256 Checks::in_receipt(ByteView hash) const {
+  if (evidence_.salt) return job::salted(*evidence_.salt, hash);
+  Sha256 out;
+  std::memcpy(out.value.data(), hash.data(), out.value.size());
+  return out;
+}
+
+Step Checks::module_hash() const {
+  if (stated().is_private != evidence_.salt.has_value()) {
+    return Refusal{Check::module_hash, stated().is_private
+                                           ? "the receipt is private and no salt is at hand"
+                                           : "the job was private and the receipt is not"};
+  }
+  const Sha256 no_flat_hash;  // of a model
+  ByteView id;
+  ByteView sha256 = no_flat_hash.bytes();
+  if (const auto* wasm = std::get_if<job::WasmJob>(&asked().job)) {
+    id = wasm->module.id.bytes();
+    sha256 = wasm->module.sha256.bytes();
   } else {
-    id = c.shown(std::get<job::InferenceJob>(c.asked.manifest.job).model);
-    flat = c.shown(Sha256{});
+    id = std::get<job::InferenceJob>(asked().job).model.bytes();
   }
-  if (c.receipt().subject_id == id && c.receipt().subject_sha256 == flat) return {};
-  return Failure{Check::module_hash, "the receipt names another module"};
+  return require(
+      stated().subject_id == in_receipt(id) && stated().subject_sha256 == in_receipt(sha256),
+      Check::module_hash, "the receipt is for another module or model");
 }
 
-std::optional<job::Commitment>& input_of(job::Job& job) {
-  if (auto* wasm = std::get_if<job::WasmJob>(&job)) return wasm->stdin_commitment;
-  return std::get<job::InferenceJob>(job).prompt;
+/// What the manifest fixes as input; empty where it is streamed.
+const std::optional<job::Commitment>& Checks::fixed_input() const {
+  if (const auto* wasm = std::get_if<job::WasmJob>(&asked().job)) return wasm->stdin_commitment;
+  return std::get<job::InferenceJob>(asked().job).prompt;
 }
 
-/// The job with its input filled in; a failure when the receipt's input is not the job's.
-std::variant<job::Job, Failure> fill_input(const Case& c) {
-  job::Job job = c.asked.manifest.job;
-  std::optional<job::Commitment>& input = input_of(job);
-  const bool streamed = !input.has_value();
-  const job::Commitment& stated = c.receipt().input;
-  const auto same = [&](const job::Commitment& ours) {
-    return stated.length == ours.length && stated.sha256 == c.shown(ours.sha256);
-  };
-  const Failure wrong{Check::input_commitment, "the receipt is for another input"};
-  if (streamed && c.evidence.input) {
-    if (!same(*c.evidence.input)) return wrong;
-    input = c.evidence.input;
-    return job;
+bool Checks::input_is(const job::Commitment& input) const {
+  return stated().input.length == input.length &&
+         stated().input.sha256 == in_receipt(input.sha256.bytes());
+}
+
+Step Checks::input_commitment() const {
+  const auto& own = evidence_.input;
+  const auto& fixed = fixed_input();
+  if (own && !input_is(*own)) {
+    return Refusal{Check::input_commitment, "the provider consumed another input than was sent"};
   }
-  if (streamed) {
-    if (c.receipt().is_private) {
-      return Failure{Check::input_commitment, "a private job with streamed input needs the input"};
+  if (fixed ? input_is(*fixed) : own.has_value()) return std::nullopt;
+  // A run that ended before its input did: the provider states how far it got.
+  const bool ended_early = stated().completion.kind != receipt::CompletionKind::exited;
+  if (ended_early && (!fixed || stated().input.length < fixed->length)) return std::nullopt;
+  return Refusal{Check::input_commitment,
+                 fixed ? "the provider consumed another input than the manifest's"
+                       : "the input was streamed, and the verifier does not hold it"};
+}
+
+Step Checks::execution_id() const {
+  job::Job job = asked().job;
+  if (!job::complete(job)) {
+    // A private receipt carries the input salted; the id is over the input itself.
+    if (stated().is_private && !evidence_.input) {
+      return Refusal{Check::execution_id,
+                     "the input of a private job was streamed, and the verifier does not hold it"};
     }
-    input = stated;
-    return job;
+    const job::Commitment input = stated().is_private ? *evidence_.input : stated().input;
+    if (auto* wasm = std::get_if<job::WasmJob>(&job)) {
+      wasm->stdin_commitment = input;
+    } else {
+      std::get<job::InferenceJob>(job).prompt = input;
+    }
   }
-  if (same(*input)) return job;
-  // A run that ended by itself or by a limit may not have been sent all of its input.
-  const bool shorter = stated.length < input->length;
-  const bool ended_early = c.receipt().completion.kind != receipt::CompletionKind::exited;
-  if (shorter && ended_early && !c.evidence.input) return job;
-  return wrong;
+  const Sha256 expected = in_receipt(job::execution_id(job).bytes());
+  return require(stated().execution_id.value == expected.value, Check::execution_id,
+                 "the receipt is for another execution");
 }
 
-Step check_execution(const Case& c) {
-  auto filled = fill_input(c);
-  if (auto* failure = std::get_if<Failure>(&filled)) return std::move(*failure);
-  const auto& job = std::get<job::Job>(filled);
-  if (Sha256{c.receipt().execution_id.value} != c.shown(job::execution_id(job))) {
-    return Failure{Check::execution_id, "the receipt is for another execution"};
-  }
-  const auto* wasm = std::get_if<job::WasmJob>(&job);
-  if (wasm != nullptr && wasm->profile != c.receipt().profile) {
-    return Failure{Check::profile,
-                   "the job asked for profile " + std::string(job::profile_name(wasm->profile))};
-  }
-  return {};
+Step Checks::profile() const {
+  const auto* wasm = std::get_if<job::WasmJob>(&asked().job);
+  const job::Profile expected = wasm != nullptr ? wasm->profile : job::Profile::fast;
+  return require(stated().profile == expected, Check::profile, "run under another profile");
 }
 
-Step check_output(const Case& c) {
-  if (!c.evidence.output) return {};
-  const job::OutputSummary& ours = *c.evidence.output;
-  const job::OutputSummary& stated = c.receipt().output;
-  if (ours.length != stated.length) {
-    return Failure{Check::output_length, "the receipt is for " + std::to_string(stated.length) +
-                                             " bytes of output, there are " +
-                                             std::to_string(ours.length)};
+Step Checks::output_length() const {
+  if (!evidence_.output) return std::nullopt;
+  if (stated().output.length == evidence_.output->length &&
+      stated().output.segments == evidence_.output->segments) {
+    return std::nullopt;
   }
-  if (Sha256{stated.commitment.value} != c.shown(ours.commitment) ||
-      stated.segments != ours.segments) {
-    return Failure{Check::output_commitment, "the receipt is for other output"};
-  }
-  return {};
+  return Refusal{Check::output_length,
+                 "the provider states " + std::to_string(stated().output.length) + " bytes in " +
+                     std::to_string(stated().output.segments) + " segments, received were " +
+                     std::to_string(evidence_.output->length) + " in " +
+                     std::to_string(evidence_.output->segments)};
 }
 
-Step check_level(manifest::Level level) {
-  if (level == manifest::Level::signature) return {};
-  return Failure{Check::level, "level " + std::string(manifest::level_name(level)) +
-                                   " needs evidence that this receipt does not carry"};
+Step Checks::output_commitment() const {
+  if (!evidence_.output) return std::nullopt;
+  const Sha256 expected = in_receipt(evidence_.output->commitment.bytes());
+  return require(stated().output.commitment.value == expected.value, Check::output_commitment,
+                 "the output received is not the output the provider signed");
 }
 
-Verdict refused(Failure failure) {
-  return {std::nullopt, std::nullopt, failure.check, std::move(failure.detail)};
+Step Checks::checkpoint() const {
+  std::uint64_t sequence = 0;
+  for (const SeenCheckpoint& seen : evidence_.checkpoints) {
+    const Result<receipt::SignedCheckpoint> opened = receipt::open_checkpoint(seen.envelope);
+    const std::string which = "checkpoint " + std::to_string(sequence);
+    if (!opened) return Refusal{Check::checkpoint, which + ": " + opened.error().message};
+    const receipt::Checkpoint& said = opened->checkpoint;
+    if (opened->provider != receipt_->provider || said.job_id != stated().job_id ||
+        said.sequence != sequence) {
+      return Refusal{Check::checkpoint, which + " is of another run"};
+    }
+    const Sha256 expected = in_receipt(seen.output.commitment.bytes());
+    if (said.output.length != seen.output.length || said.output.segments != seen.output.segments ||
+        said.output.commitment.value != expected.value) {
+      return Refusal{Check::checkpoint, which + " disagrees with the output received by then"};
+    }
+    ++sequence;
+  }
+  return std::nullopt;
+}
+
+Step Checks::level() const {
+  if (level_ == manifest::Level::signature) return std::nullopt;
+  return Refusal{Check::level, "the level '" + std::string(manifest::level_name(level_)) +
+                                   "' needs evidence that is not there"};
 }
 
 }  // namespace
 
 std::string_view check_name(Check check) noexcept {
-  return kNames[static_cast<std::size_t>(check)];
+  PHASE_CHECK(static_cast<std::size_t>(check) < kCheckNames.size());
+  return kCheckNames[static_cast<std::size_t>(check)];
 }
 
 std::string Verdict::text() const {
-  if (ok()) return "receipt verified";
+  if (!failed) return "receipt verified";
   return "receipt refused: " + std::string(check_name(*failed));
 }
 
 Verdict check(ByteView receipt_envelope, const Evidence& evidence, manifest::Level level) {
-  auto opened = receipt::open(receipt_envelope);
-  if (!opened) return refused(from_error(opened.error(), Check::receipt_form, Check::signature));
-  if (auto step = check_provider(*opened, evidence)) return refused(std::move(*step));
-  const auto asked = manifest::open(evidence.manifest);
-  if (!asked) {
-    return refused(from_error(asked.error(), Check::manifest_form, Check::manifest_signature));
-  }
-  const Case c{*opened, *asked, evidence};
-  for (const auto step_of :
-       {check_audience, check_job_id, check_subject, check_execution, check_output}) {
-    if (auto step = step_of(c)) return refused(std::move(*step));
-  }
-  if (auto step = check_level(level)) return refused(std::move(*step));
-  const bool output_checked = evidence.output.has_value();
-  const std::string signer = identity::PeerId::from(opened->provider).text();
+  Checks checks(receipt_envelope, evidence, level);
   Verdict verdict;
-  verdict.verified = VerifiedReceipt(std::move(*opened), output_checked);
+  if (Step refusal = checks.run()) {
+    verdict.failed = refusal->check;
+    verdict.detail = std::move(refusal->detail);
+    return verdict;
+  }
+  verdict.verified = VerifiedReceipt(checks.take(), evidence.output.has_value());
   verdict.level = manifest::Level::signature;
-  verdict.detail = "signed by " + signer + (output_checked ? "" : "; output not checked");
+  verdict.detail = "signed by " + identity::PeerId::from(verdict.verified->get().provider).text() +
+                   (evidence.output ? "" : "; output not checked");
   return verdict;
 }
 

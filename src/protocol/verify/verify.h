@@ -37,15 +37,24 @@ enum class Check : std::uint8_t {
 };
 [[nodiscard]] std::string_view check_name(Check check) noexcept;
 
+/// A checkpoint that came while the job ran, with what the verifier had received by then.
+struct SeenCheckpoint {
+  ByteView envelope;
+  job::OutputSummary output;  ///< of the verifier's own chain when the checkpoint arrived
+};
+
 /// What the verifier holds besides the receipt. Absent output: the output is not checked, and the
 /// verdict says so.
 struct Evidence {
   ByteView manifest;  ///< envelope bytes
-  std::optional<identity::PublicKey>
-      provider;                          ///< whom the job went to; absent: the manifest's audience
-  std::optional<job::Commitment> input;  ///< required when stdin was streamed
-  std::optional<job::OutputSummary> output;  ///< recomputed from the bytes received
-  std::optional<job::Salt> salt;             ///< of a private job
+  /// Whom the job went to; absent: the manifest's audience, if it names one.
+  std::optional<identity::PublicKey> provider;
+  std::optional<job::Commitment> input;              ///< required when stdin was streamed
+  std::optional<job::OutputSummary> output;          ///< recomputed from the bytes received
+  std::optional<job::Salt> salt;                     ///< present exactly for a private job
+  std::span<const SeenCheckpoint> checkpoints = {};  ///< in order of arrival; borrowed
+};  ///< in order of arrival; borrowed
+std::optional<job::Salt> salt;  ///< of a private job
 };
 
 /// A receipt that passed. Only `check` makes one.
