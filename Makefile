@@ -57,7 +57,7 @@ build:
 	@$(MAKE) programs
 
 demo: build
-	@PHASE_BUILD=$(CURDIR)/$(BUILD) examples/demo/demo.sh
+	@python3 examples/demo/demo.py --bin $(BUILD)/bin --module $(BUILD)/examples/hello.wasm
 
 test:
 	@tools/run_tests --build $(BUILD) --jobs $(JOBS)
@@ -69,7 +69,8 @@ test-long:
 bench:
 	@tools/setup --set test
 	@mkdir -p $(BUILD); $(call configure,$(BUILD),-DPHASE_TESTS=ON)
-	@$(call build,$(BUILD),bench)
+	@$(call build,$(BUILD),bench_programs programs)
+	@for program in $(BUILD)/bench/*; do echo "== $$(basename $$program)"; $$program; done
 
 format:
 	@tools/format --write

@@ -13,7 +13,7 @@ endif()
 set(CMAKE_CXX_FLAGS_RELWITHDEBINFO "-O2 -g1")
 set(CMAKE_C_FLAGS_RELWITHDEBINFO "-O2 -g1")
 
-option(PHASE_TESTS "Build the tests and benchmarks; needs the packages of the set `test`" ON)
+option(PHASE_TESTS "Build the tests and benchmarks; needs the packages of the set test" ON)
 set(PHASE_SANITIZE "" CACHE STRING "Sanitizers for our own code, for example address,undefined")
 option(PHASE_LIBFUZZER "Build *_fuzz targets with libFuzzer (clang) instead of the replaying driver" OFF)
 

@@ -7,7 +7,7 @@ from tree import CPP, Finding, allowed
 
 HEADINGS = ["Does", "Does not", "Uses / used by", "Invariants", "Limits", "Wire", "Try it"]
 README_LINES_MAX = 90
-NEED_README = re.compile(r"^(src/.+|apps/[^/]+|sdk/[^/]+|rust/[^/]+|examples/[^/]+|tests/[^/]+)$")
+NEED_README = re.compile(r"^(src/.+|apps/[^/]+|sdk/[^/]+|rust/[^/]+|examples/[^/]+|tests)$")
 DECODER = re.compile(r"\b(decode\w*|open\w*|parse\w*|read_\w+)\s*\(\s*"
                      r"(ByteView|std::span<const std::(byte|uint8_t)>)")
 TEST = re.compile(r"\b(?:TEST|TEST_F|TEST_P|TYPED_TEST|RC_GTEST_PROP|RC_GTEST_FIXTURE_PROP)\s*\(\s*"
@@ -17,16 +17,16 @@ NAMED_TEST = re.compile(r"`([A-Z]\w*\.[A-Z]\w*)`")
 
 def code_folders(tree):
     """Folders that hold sources of ours directly."""
-    folders = {path.rsplit("/", 1)[0] for path in tree.files
+    folders = {owner(path.rsplit("/", 1)[0]) for path in tree.files
                if path.endswith(CPP + (".php", ".rs", ".py", ".sh")) and "/" in path}
     return sorted(folder for folder in folders if NEED_README.match(folder))
 
 
 def owner(folder):
-    """apps/x/y answers to apps/x; folders under src stand for themselves."""
+    """apps/x/y answers to apps/x, tests/x to tests; folders under src stand for themselves."""
     if folder.startswith("src/"):
         return folder
-    return "/".join(folder.split("/")[:2])
+    return "/".join(folder.split("/")[:1 if folder.startswith("tests/") else 2])
 
 
 def check_readme(tree, folder, tests):
@@ -76,6 +76,6 @@ def check(tree):
     for path in tree.select("", (".cpp", ".h")):
         tests |= {f"{suite}.{name}" for suite, name in TEST.findall(tree.text(path))}
     findings = []
-    for folder in sorted({owner(folder) for folder in code_folders(tree)}):
+    for folder in sorted(set(code_folders(tree))):
         findings += check_readme(tree, folder, tests)
     return findings + check_fuzz(tree)
