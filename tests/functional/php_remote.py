@@ -3,8 +3,8 @@
 
   tests/functional/php_remote.py BIN
 
-As root the two are users and network namespaces of their own. With the provider stopped the example must fail with a
-clear message. Status: 0 when all of it holds.
+As root the two are users and network namespaces of their own. With the provider stopped the example
+must fail with a clear message. Status: 0 when all of it holds.
 """
 
 import pathlib
