@@ -16,6 +16,7 @@ use Plasm\Wire\Commitment;
 use Plasm\Wire\Completion;
 use Plasm\Wire\Domain;
 use Plasm\Wire\Envelope;
+use Plasm\Wire\JobDocument;
 use Plasm\Wire\OutputSummary;
 use Plasm\Wire\PeerId;
 use Plasm\Wire\Profile;
@@ -32,8 +33,9 @@ final class Receipt
     public const VERSION = 2;
 
     private const ISOLATION_MAX = 16;
-    private const WORD_BYTES_MAX = 128;
-    private const EVIDENCE_MAX = 16;
+    private const WORD_BYTES_MAX = 64;
+    /** Largest payload in front of its evidence. */
+    private const BYTES_MAX = 16384;
 
     /** @param list<string> $isolation */
     private function __construct(
@@ -58,12 +60,7 @@ final class Receipt
     /** Reads a COSE_Sign1 envelope. Throws Malformed; checks no signature. */
     public static function fromBytes(string $bytes): self
     {
-        return self::ofEnvelope(Envelope::read(Domain::Receipt, $bytes), $bytes);
-    }
-
-    /** @internal Reads the payload of an envelope that was read from `$bytes`. */
-    public static function ofEnvelope(Envelope $envelope, string $bytes): self
-    {
+        $envelope = Envelope::read(Domain::Receipt, $bytes);
         $reader = new CborReader($envelope->payload);
         $map = CborMap::open($reader);
         $version = $map->required(0)->uint64();
@@ -74,7 +71,7 @@ final class Receipt
         $executionId = $map->required(2)->bytesOf(32);
         $kind = $map->required(3)->uint64();
         if ($kind !== 0 && $kind !== 1) {
-            throw new Malformed("No job kind {$kind} is known", 'version_unknown');
+            throw $reader->wrong("no job kind {$kind}");
         }
         $subject = CborMap::open($map->required(4));
         $subjectId = $subject->required(0)->bytesOf(32);
@@ -83,7 +80,7 @@ final class Receipt
         $input = Commitment::read($map->required(5));
         $output = OutputSummary::read($map->required(6));
         $completion = Completion::read($map->required(7));
-        $profile = $map->required(8)->text();
+        $profile = $map->required(8)->textOf(0, JobDocument::TEXT_BYTES_MAX);
         if (!in_array($profile, Profile::ALL, true)) {
             throw Profile::unknown($profile);
         }
@@ -91,6 +88,9 @@ final class Receipt
         $fuel = $map->optional(10) ? $reader->uint64() : null;
         $private = self::readPrivate($map, $reader);
         $claimed = Claimed::read($map->required(12));
+        if ($reader->offset() > self::BYTES_MAX) {
+            throw $reader->tooLarge('a receipt has at most ' . self::BYTES_MAX . ' bytes');
+        }
         if ($map->optional(13)) {
             self::checkEvidence($reader);
         }
@@ -243,7 +243,7 @@ final class Receipt
     {
         $layers = [];
         for ($left = $reader->array(self::ISOLATION_MAX); $left > 0; --$left) {
-            $layer = $reader->textOf(self::WORD_BYTES_MAX);
+            $layer = $reader->textOf(1, self::WORD_BYTES_MAX);
             if ($layers !== [] && strcmp($layers[count($layers) - 1], $layer) >= 0) {
                 throw $reader->wrong('isolation layers are not in ascending order');
             }
@@ -269,12 +269,12 @@ final class Receipt
     private static function checkEvidence(CborReader $reader): void
     {
         $last = null;
-        $count = $reader->map(self::EVIDENCE_MAX);
+        $count = $reader->map();
         if ($count === 0) {
             throw $reader->wrong('evidence is written only when there is some');
         }
         for ($left = $count; $left > 0; --$left) {
-            $key = CborWriter::text($reader->textOf(self::WORD_BYTES_MAX));
+            $key = CborWriter::text($reader->textOf(0, JobDocument::TEXT_BYTES_MAX));
             if ($last !== null && strcmp($last, $key) >= 0) {
                 throw $reader->wrong('evidence names are not in ascending order');
             }

@@ -61,6 +61,15 @@ final class Result
         return $this->receipt->completion;
     }
 
+    /**
+     * Bytes of stdin the provider states to have consumed: fewer than were written where the run
+     * ended before it read them all.
+     */
+    public function inputConsumed(): int
+    {
+        return (int) $this->receipt->input->length;
+    }
+
     /** How the receipt was found right. */
     public function verdict(): Verdict
     {

@@ -187,7 +187,7 @@ final class DaemonTransportTest extends TestCase
             => ['transcript' => $piece(Documents::OUTPUT . '!')]];
         yield 'stdout as stderr' => ['output_commitment', static fn (): array
             => ['transcript' => $piece(Documents::OUTPUT, 2)]];
-        yield 'meant for the local node' => ['provider_key', static function (): array {
+        yield 'meant for the local node' => ['audience', static function (): array {
             $local = new Documents();
             $local->audience = Documents::key($local->requesterSecret);
             return ['manifest' => base64_encode($local->manifest())];
@@ -279,6 +279,16 @@ final class DaemonTransportTest extends TestCase
         } catch (VerificationFailed $refused) {
             self::assertSame('input_commitment', $refused->verdict()->failedCheck());
         }
+    }
+
+    public function testAResultSaysHowMuchOfItsInputWasConsumed(): void
+    {
+        $documents = new Documents();
+        $documents->input = 'Hello';
+        self::assertSame(5, self::take(self::result($documents))->inputConsumed());
+        $documents->input = 'Hello, World and more';
+        $this->expectException(VerificationFailed::class);
+        self::take(self::result($documents));
     }
 
     /** @return array<string, array{bool}> */

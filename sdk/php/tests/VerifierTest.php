@@ -73,10 +73,38 @@ final class VerifierTest extends TestCase
         $none = new Evidence($e->manifest, null, null, $e->output);
         self::assertTrue(Verifier::check($this->documents->receipt(), $none)->ok());
         self::assertSame('input_commitment', $this->check()->failedCheck());
+        $own = new Evidence($e->manifest, null, $begin, $e->output);
+        self::assertTrue(Verifier::check($this->documents->receipt(), $own)->ok());
         // One that ended by itself may not.
         unset($this->documents->receiptKeys[7]);
         $verdict = Verifier::check($this->documents->receipt(), $none);
         self::assertSame('input_commitment', $verdict->failedCheck());
+    }
+
+    public function testCheckpointsMustAgreeWithWhatWasReceivedByThen(): void
+    {
+        $e = $this->documents->evidence();
+        $begin = Documents::output('dlroW');
+        $seen = fn (int $sequence, OutputSummary $said, ?string $secret = null): array => [
+            Envelope::seal(Domain::Checkpoint, Cbor::map([
+                0 => Cbor::uint(2),
+                1 => Cbor::bytes(Receipt::fromBytes($this->documents->receipt())->jobId),
+                2 => Cbor::uint($sequence),
+                3 => $said->encode(),
+            ]), $secret ?? $this->documents->providerSecret),
+            $begin,
+        ];
+        $check = fn (array ...$checkpoints): ?string => Verifier::check(
+            $this->documents->receipt(),
+            new Evidence($e->manifest, null, $e->input, $e->output, null, $checkpoints),
+        )->failedCheck();
+        self::assertNull($check($seen(0, $begin), $seen(1, $begin)));
+        self::assertSame('checkpoint', $check($seen(1, $begin)));
+        self::assertSame('checkpoint', $check($seen(0, Documents::output('other'))));
+        self::assertSame('checkpoint', $check($seen(0, $begin, Documents::secret(3))));
+        self::assertSame('checkpoint', $check(['', $begin]));
+        [$bytes] = $seen(0, $begin);
+        self::assertSame('checkpoint', $check([substr_replace($bytes, "\x00", -1), $begin]));
     }
 
     public function testSaysWhenTheOutputWasNotChecked(): void
@@ -145,7 +173,7 @@ final class VerifierTest extends TestCase
         yield 'another audience' => ['audience', static function (Documents $d): void {
             $d->audience = Documents::key(Documents::secret(3));
         }];
-        yield 'private, and no salt known' => ['job_id', static function (Documents $d): Verdict {
+        yield 'private, without a salt' => ['module_hash', static function (Documents $d): Verdict {
             $d->salt = str_repeat("\x05", 32);
             return Verifier::check($d->receipt(), (new Documents())->evidence());
         }];
@@ -177,7 +205,8 @@ final class VerifierTest extends TestCase
             'another version' => ['manifest_form', ['manifest' => self::manifest(0, 1)]],
             'an altered manifest' => ['manifest_signature', ['manifest' => $altered]],
             'another manifest' => ['job_id', ['manifest' => self::manifest(3, 29999)]],
-            'a salt that was not used' => ['job_id', ['salt' => str_repeat("\x05", 32)]],
+            'a salt that was not used' => ['module_hash', ['salt' => str_repeat("\x05", 32)]],
+            'no input of a streamed job' => ['input_commitment', ['input' => null]],
             'another input' => ['input_commitment', ['input' => Commitment::of('Hello, Worlds')]],
             'no input of a private job' => ['input_commitment', ['input' => null], true],
             'shorter output' => ['output_length', ['output' => Documents::output('dlroW')]],

@@ -26,7 +26,7 @@ final class DaemonTransport implements TransportInterface
     private const STDIN_PIECE_BYTES = 1024 * 1024;
     /** Longest wait of one `result` request, in ms; then it is asked again. */
     private const RESULT_WAIT_MS = 20000;
-    private const DISCOVERY_WAIT_MS_MAX = 60000;
+    private const DISCOVERY_WAIT_MS_MAX = 30000;
 
     private readonly HttpClient $http;
     private readonly Retry $retry;
@@ -183,7 +183,8 @@ final class DaemonTransport implements TransportInterface
         if ($last !== null) {
             $headers['Last-Event-ID'] = $last;
         }
-        $path = $this->path($jobId, '/events');
+        // Output comes piece by piece; the result need not repeat it.
+        $path = $this->path($jobId, '/events?transcript=false');
         $body = $this->http->open('GET', $path, '', $headers, $deadline);
         if ($body->status !== 200) {
             $text = $body->readAll($this->http->responseBytesMax(), $deadline);

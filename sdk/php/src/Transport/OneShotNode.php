@@ -10,7 +10,8 @@ use Plasm\Exception\PlasmException;
 use Plasm\Exception\ProtocolError;
 
 /**
- * A process of plasmd that lives for one job and tells its events as lines of JSON on stdout.
+ * A process of plasmd that lives for one job and tells its events as lines of JSON on stdout: those
+ * of spec/control-api.md, `event` beside the keys of each; the first, `accepted`, has the job's id.
  *
  * Its three pipes are served together, so neither side can block the other. Ends with this object.
  */
@@ -84,7 +85,7 @@ final class OneShotNode
             $this->pump($deadline);
         }
         $fields = Fields::parse($line);
-        return new JobEvent($fields->string('event'), $fields->object('data'));
+        return new JobEvent($fields->string('event'), $fields);
     }
 
     /** Why it ended without a result. */

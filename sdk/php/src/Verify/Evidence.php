@@ -20,8 +20,14 @@ final class Evidence
         public readonly ?Commitment $input = null,
         /** Recomputed from the bytes received; null: the output is not checked. */
         public readonly ?OutputSummary $output = null,
-        /** Of a private job, 32 bytes. */
+        /** Of a private job, 32 bytes; present exactly then. */
         public readonly ?string $salt = null,
+        /**
+         * Checkpoints in order of arrival: the envelope, and what had been received by then.
+         *
+         * @var list<array{string, OutputSummary}>
+         */
+        public readonly array $checkpoints = [],
     ) {
     }
 

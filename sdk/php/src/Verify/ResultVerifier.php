@@ -12,7 +12,6 @@ use Plasm\Wire\Commitment;
 use Plasm\Wire\OutputSummary;
 use Plasm\Wire\PeerId;
 use Plasm\Wire\Profile;
-use Plasm\Wire\Salt;
 use Plasm\Wire\SignedManifest;
 use Plasm\Wire\WasmBody;
 
@@ -44,7 +43,7 @@ final class ResultVerifier
         $evidence = new Evidence(
             $outcome->manifest,
             self::providerOf($target),
-            self::inputOf($outcome, $asked, $input),
+            self::inputOf($outcome, $input),
             $output,
             $outcome->salt,
         );
@@ -69,37 +68,22 @@ final class ResultVerifier
     }
 
     /**
-     * What the receipt's input is compared with. A run that did not end by itself may not have been
-     * sent all of its input: what it states to have had must be the beginning of what was written.
+     * What the receipt's input is compared with. A run may end before its stdin did: then what the
+     * provider states to have had must be the beginning of what was written. Where the manifest
+     * holds the input and the run ended by itself, Verifier insists on the whole.
      */
-    private static function inputOf(
-        JobOutcome $outcome,
-        ?Submission $asked,
-        ?string $input,
-    ): ?Commitment {
+    private static function inputOf(JobOutcome $outcome, ?string $input): Commitment
+    {
         if ($input === null) {
             return $outcome->input;
         }
         try {
-            $receipt = Receipt::fromBytes($outcome->receipt);
+            $length = Receipt::fromBytes($outcome->receipt)->input->length;
         } catch (Malformed) {
-            return Commitment::of($input);
+            // Verifier::check will name it.
+            $length = strlen($input);
         }
-        $length = $receipt->input->length;
-        if (
-            $receipt->completion->exitCode !== null
-            || !is_int($length) || $length >= strlen($input)
-        ) {
-            return Commitment::of($input);
-        }
-        $begin = Commitment::of(substr($input, 0, $length));
-        if ($asked?->givenInput() === null) {
-            return $begin;
-        }
-        // The manifest holds the whole; a beginning is accepted where none is given here.
-        $salt = $receipt->isPrivate ? $outcome->salt : null;
-        $same = hash_equals(Salt::apply($salt, $begin->sha256), $receipt->input->sha256);
-        return $same ? null : Commitment::of($input);
+        return Commitment::of(is_int($length) ? substr($input, 0, $length) : $input);
     }
 
     /** The key a target names, or null for `local` and `remote`. */

@@ -6,10 +6,9 @@ namespace Plasm\Verify;
 
 use Plasm\Exception\Malformed;
 use Plasm\Receipt;
-use Plasm\Wire\Domain;
-use Plasm\Wire\Envelope;
+use Plasm\Wire\Checkpoint;
+use Plasm\Wire\Commitment;
 use Plasm\Wire\InferenceBody;
-use Plasm\Wire\JobDocument;
 use Plasm\Wire\Salt;
 use Plasm\Wire\SignedManifest;
 use Plasm\Wire\Uint64;
@@ -51,54 +50,43 @@ final class Verifier
 
     private function run(string $bytes): void
     {
-        $envelope = $this->form(
-            Check::ReceiptForm,
-            static fn (): Envelope => Envelope::read(Domain::Receipt, $bytes),
-        );
-        $this->hold(Check::Signature, $envelope->signatureHolds(), 'not signed by its key');
         $receipt = $this->receipt = $this->form(
             Check::ReceiptForm,
-            static fn (): Receipt => Receipt::ofEnvelope($envelope, $bytes),
+            static fn (): Receipt => Receipt::fromBytes($bytes),
+        );
+        $signer = $receipt->envelope->signer;
+        $this->hold(
+            Check::Signature,
+            $receipt->envelope->signatureHolds(),
+            'the receipt is not signed by the key it names',
         );
         $provider = $this->evidence->provider;
         $this->hold(
             Check::ProviderKey,
-            $provider === null || hash_equals($provider, $envelope->signer),
+            $provider === null || hash_equals($provider, $signer),
             'signed by another key than that of the peer the job went to',
         );
-        $asked = $this->form(
-            Check::ManifestForm,
-            fn (): Envelope => Envelope::read(Domain::Manifest, $this->evidence->manifest),
-        );
-        $signed = $asked->signatureHolds();
-        $this->hold(Check::ManifestSignature, $signed, 'the manifest is not signed by its key');
         $manifest = $this->form(
             Check::ManifestForm,
-            static fn (): SignedManifest => SignedManifest::ofEnvelope($asked),
+            fn (): SignedManifest => SignedManifest::read($this->evidence->manifest),
         );
-        $this->bindProvider($receipt, $manifest);
+        $this->hold(
+            Check::ManifestSignature,
+            $manifest->envelope->signatureHolds(),
+            'the manifest is not signed by the key it names',
+        );
+        $this->hold(
+            Check::Audience,
+            $manifest->audience === null || hash_equals($manifest->audience, $signer),
+            'the manifest names another provider',
+        );
         $this->bindJob($receipt, $manifest);
         $this->bindOutput($receipt);
+        $this->bindCheckpoints($receipt);
         $this->hold(
             Check::Level,
             $this->level === 'signature',
             "the level {$this->level} needs evidence that is not there",
-        );
-    }
-
-    private function bindProvider(Receipt $receipt, SignedManifest $manifest): void
-    {
-        $audience = $manifest->audience;
-        $provider = $this->evidence->provider;
-        $this->hold(
-            Check::Audience,
-            $audience === null || $provider === null || hash_equals($audience, $provider),
-            'the manifest was meant for another provider',
-        );
-        $this->hold(
-            Check::ProviderKey,
-            $audience === null || hash_equals($audience, $receipt->envelope->signer),
-            'signed by another key than that of the provider the manifest was meant for',
         );
     }
 
@@ -110,14 +98,14 @@ final class Verifier
             hash_equals($manifest->jobId(), $receipt->jobId),
             'the receipt is for another manifest',
         );
+        $this->hold(Check::JobKind, $receipt->jobKind === $job->kind(), 'another kind of job');
         $this->hold(
-            Check::JobId,
+            Check::ModuleHash,
             $receipt->isPrivate === ($this->evidence->salt !== null),
             $receipt->isPrivate
-                ? "a private receipt needs the job's salt"
-                : 'the job was private, the receipt is not',
+                ? 'the receipt is private and no salt is at hand'
+                : 'the job was private and the receipt is not',
         );
-        $this->hold(Check::JobKind, $receipt->jobKind === $job->kind(), 'another kind of job');
         $this->hold(
             Check::ModuleHash,
             $this->subjectMatches($receipt, $manifest),
@@ -135,7 +123,7 @@ final class Verifier
         );
         $this->hold(
             Check::Profile,
-            $job->kind() !== JobDocument::KIND_WASM || $receipt->profile === $job->body->profile,
+            $receipt->profile === $job->body->profile,
             'run under another profile',
         );
     }
@@ -148,17 +136,42 @@ final class Verifier
         }
         $this->hold(
             Check::OutputLength,
-            $receipt->output->length === $output->length,
-            "the receipt is for {$receipt->output->length} bytes of output, "
-                . "there are {$output->length}",
+            $receipt->output->length === $output->length
+                && $receipt->output->segments === $output->segments,
+            "the provider states {$receipt->output->length} bytes of output in "
+                . "{$receipt->output->segments} segments, received were {$output->length} in "
+                . $output->segments,
         );
         $commitment = $this->salted($receipt, $output->commitment);
         $this->hold(
             Check::OutputCommitment,
-            hash_equals($commitment, $receipt->output->commitment)
-                && $receipt->output->segments === $output->segments,
-            'the receipt is for other output',
+            hash_equals($commitment, $receipt->output->commitment),
+            'the output received is not the output the provider signed',
         );
+    }
+
+    private function bindCheckpoints(Receipt $receipt): void
+    {
+        foreach ($this->evidence->checkpoints as $number => [$bytes, $received]) {
+            try {
+                $said = Checkpoint::read($bytes);
+            } catch (Malformed $malformed) {
+                throw new Refusal(Check::Checkpoint, $malformed->getMessage());
+            }
+            $ofThisRun = $said->envelope->signatureHolds()
+                && hash_equals($receipt->envelope->signer, $said->envelope->signer)
+                && hash_equals($receipt->jobId, $said->jobId)
+                && $said->sequence === $number;
+            $this->hold(Check::Checkpoint, $ofThisRun, "checkpoint {$number} is of another run");
+            $commitment = $this->salted($receipt, $received->commitment);
+            $this->hold(
+                Check::Checkpoint,
+                hash_equals($commitment, $said->output->commitment)
+                    && $said->output->length === $received->length
+                    && $said->output->segments === $received->segments,
+                "checkpoint {$number} disagrees with the output received by then",
+            );
+        }
     }
 
     private function subjectMatches(Receipt $receipt, SignedManifest $manifest): bool
@@ -174,27 +187,32 @@ final class Verifier
     private function inputMatches(Receipt $receipt, SignedManifest $manifest): bool
     {
         $own = $this->evidence->input;
-        $stated = $receipt->input;
-        $asked = $manifest->job->body->input;
-        if ($asked === null && $own === null) {
-            // Nothing to compare with: the statement stands, but a salted one cannot be unsalted.
-            return !$receipt->isPrivate;
+        $fixed = $manifest->job->body->input;
+        if ($own !== null && !$this->consumed($receipt, $own)) {
+            return false;
         }
-        $ours = $asked ?? $own;
-        if (
-            $stated->length === $ours->length
-            && hash_equals($this->salted($receipt, $ours->sha256), $stated->sha256)
-        ) {
+        if ($fixed === null ? $own !== null : $this->consumed($receipt, $fixed)) {
             return true;
         }
-        // A run that did not end by itself may not have been sent all of its input.
-        return $asked !== null && $own === null && $receipt->completion->exitCode === null
-            && Uint64::compare($stated->length, $asked->length) < 0;
+        // A run that ended before its input did: the provider states how far it got.
+        return $receipt->completion->exitCode === null && ($fixed === null
+            || Uint64::compare($receipt->input->length, $fixed->length) < 0);
+    }
+
+    private function consumed(Receipt $receipt, Commitment $input): bool
+    {
+        return $receipt->input->length === $input->length
+            && hash_equals($this->salted($receipt, $input->sha256), $receipt->input->sha256);
     }
 
     private function executionMatches(Receipt $receipt, SignedManifest $manifest): bool
     {
-        $id = $manifest->job->executionId($this->evidence->input ?? $receipt->input);
+        // A private receipt carries the input salted; the id is over the input itself.
+        $input = $receipt->isPrivate ? $this->evidence->input : $receipt->input;
+        if ($manifest->job->isStreamed() && $input === null) {
+            return false;
+        }
+        $id = $manifest->job->executionId($input);
         return hash_equals($this->salted($receipt, $id), $receipt->executionId);
     }
 
@@ -216,7 +234,7 @@ final class Verifier
         } catch (Malformed $malformed) {
             throw new Refusal($check, $malformed->getMessage());
         }
-        $this->pass($check);
+        $this->passed[] = $check;
         return $value;
     }
 
@@ -225,11 +243,6 @@ final class Verifier
         if (!$holds) {
             throw new Refusal($check, $otherwise);
         }
-        $this->pass($check);
-    }
-
-    private function pass(Check $check): void
-    {
         if (!in_array($check, $this->passed, true)) {
             $this->passed[] = $check;
         }

@@ -114,15 +114,15 @@ final class CborReader
         return $value;
     }
 
-    /** Text of at most `$max` bytes, without NUL. */
-    public function textOf(int $max): string
+    /** Text of `$least` to `$most` bytes. */
+    public function textOf(int $least, int $most): string
     {
         $value = $this->text();
-        if (strlen($value) > $max) {
-            throw $this->tooLarge("text above {$max} bytes");
+        if (strlen($value) < $least) {
+            throw $this->wrong('text is empty');
         }
-        if (str_contains($value, "\x00")) {
-            throw $this->wrong('text holds a NUL');
+        if (strlen($value) > $most) {
+            throw $this->tooLarge("text has at most {$most} bytes");
         }
         return $value;
     }

@@ -4,8 +4,6 @@ declare(strict_types=1);
 
 namespace Plasm\Wire;
 
-use Plasm\Exception\Malformed;
-
 /** How a run ended (spec/receipt.md §5). */
 final class Completion
 {
@@ -33,12 +31,12 @@ final class Completion
         $map = CborMap::open($reader);
         $kind = $map->required(0)->uint64();
         if (!is_int($kind) || !isset(self::NAMES[$kind])) {
-            throw new Malformed("Completion kind {$kind} is not known", 'version_unknown');
+            throw $reader->wrong("no completion kind {$kind}");
         }
         $exitCode = $kind === self::EXITED ? $map->required(1)->integer() : null;
         $reason = '';
         if ($kind !== self::EXITED && $kind !== self::CANCELLED) {
-            $reason = $map->required(2)->textOf(self::REASON_BYTES_MAX);
+            $reason = $map->required(2)->textOf(1, self::REASON_BYTES_MAX);
             if (preg_match('/^[a-z0-9_]+$/D', $reason) !== 1) {
                 throw $reader->wrong('a reason is a snake_case word');
             }

@@ -38,7 +38,7 @@ final class InferenceBody
         $map = CborMap::open($reader);
         $model = CborMap::open($map->required(0));
         $modelId = $model->required(0)->bytesOf(32);
-        $modelName = $model->required(1)->textOf(JobDocument::TEXT_BYTES_MAX);
+        $modelName = $model->required(1)->textOf(0, JobDocument::TEXT_BYTES_MAX);
         $model->close();
         $promptKind = $map->required(1)->uint64();
         if ($promptKind !== 0 && $promptKind !== 1) {
@@ -55,10 +55,14 @@ final class InferenceBody
         $contextTokens = $map->required(5)->uint64();
         $stop = [];
         for ($left = $map->required(6)->array(self::STOP_MAX); $left > 0; --$left) {
-            $stop[] = $reader->textOf(JobDocument::TEXT_BYTES_MAX);
+            $stop[] = $reader->textOf(0, JobDocument::TEXT_BYTES_MAX);
         }
         $grammar = $map->optional(7) ? Commitment::read($reader) : null;
         $map->close();
+        $longest = self::PROMPT_BYTES_MAX;
+        if ($grammar !== null && Uint64::compare($grammar->length, $longest) > 0) {
+            throw $reader->tooLarge("a grammar has at most {$longest} bytes");
+        }
         return new self(
             $modelId,
             $modelName,

@@ -9,14 +9,14 @@ use Plasm\Exception\Malformed;
 /**
  * A job signed by its requester: who asks, of whom, until when. Normative: spec/manifest.md.
  *
- * read() checks the form; whether the signature holds says envelope->signatureHolds(). Time and
- * replays are for providers to check.
+ * read() checks the form; whether the signature holds says envelope->signatureHolds(). Whether
+ * it has expired and whether it was seen before are for providers to check.
  */
 final class SignedManifest
 {
     public const VERSION = 2;
+    public const LIFETIME_MS_MAX = 3600000;
     public const WALL_MS_MAX = 3600000;
-    private const WORD_BYTES_MAX = 128;
     public const LEVELS = ['signature', 'audit', 'redundancy', 're-execute', 'dispute', 'proof'];
 
     /**
@@ -41,12 +41,7 @@ final class SignedManifest
 
     public static function read(string $bytes): self
     {
-        return self::ofEnvelope(Envelope::read(Domain::Manifest, $bytes));
-    }
-
-    /** Reads the payload of an envelope under phase/manifest/2. */
-    public static function ofEnvelope(Envelope $envelope): self
-    {
+        $envelope = Envelope::read(Domain::Manifest, $bytes);
         $reader = new CborReader($envelope->payload);
         $map = CborMap::open($reader);
         $version = $map->required(0)->uint64();
@@ -63,10 +58,14 @@ final class SignedManifest
         $audience = $reader->isNull() ? null : $reader->bytesOf(32);
         $created = $map->required(5)->uint64();
         $expires = $map->required(6)->uint64();
+        $lifetime = Uint64::minus($expires, $created);
+        if ($lifetime === null || $lifetime < 1 || $lifetime > self::LIFETIME_MS_MAX) {
+            throw $reader->wrong('a manifest lives 1 to ' . self::LIFETIME_MS_MAX . ' ms');
+        }
         $nonce = $map->required(7)->bytesOf(16);
         $level = $map->required(8)->text();
         if (!in_array($level, self::LEVELS, true)) {
-            throw new Malformed("The level {$level} is not known", 'version_unknown');
+            throw $reader->wrong("no level {$level}");
         }
         $price = $map->optional(9) ? $reader->uint64() : null;
         $map->close();
@@ -109,7 +108,7 @@ final class SignedManifest
         }
         foreach ([2 => 'arch', 3 => 'runtime', 4 => 'region'] as $key => $name) {
             if ($map->optional($key)) {
-                $out[$name] = $reader->textOf(self::WORD_BYTES_MAX);
+                $out[$name] = $reader->textOf(0, JobDocument::TEXT_BYTES_MAX);
             }
         }
         $map->close();

@@ -40,17 +40,14 @@ final class WasmBody
         $map = CborMap::open($reader);
         $module = ArtifactRef::read($map->required(0));
         self::checkModule($reader, $module);
-        $entry = $map->required(1)->textOf(JobDocument::TEXT_BYTES_MAX);
-        if ($entry === '') {
-            throw $reader->wrong('an empty entry');
-        }
+        $entry = $map->required(1)->textOf(1, JobDocument::TEXT_BYTES_MAX);
         $args = self::readArgs($map->required(2));
         $env = self::readEnv($map->required(3));
         $map->required(4);
         $inputOffset = $reader->offset();
         $input = self::readInput($reader, self::STDIN_BYTES_MAX);
         [$fuel, $memory, $table, $output] = self::readLimits($map->required(5));
-        $profile = $map->required(6)->text();
+        $profile = $map->required(6)->textOf(0, JobDocument::TEXT_BYTES_MAX);
         if (!in_array($profile, Profile::ALL, true)) {
             throw Profile::unknown($profile);
         }
@@ -91,7 +88,7 @@ final class WasmBody
     {
         $args = [];
         for ($left = $reader->array(self::ARGS_MAX); $left > 0; --$left) {
-            $args[] = $reader->textOf(JobDocument::TEXT_BYTES_MAX);
+            $args[] = self::readWord($reader);
         }
         return $args;
     }
@@ -102,7 +99,7 @@ final class WasmBody
         $env = [];
         $last = null;
         for ($left = $reader->map(self::ENV_MAX); $left > 0; --$left) {
-            $name = $reader->textOf(JobDocument::TEXT_BYTES_MAX);
+            $name = self::readWord($reader);
             $key = CborWriter::text($name);
             if ($last !== null && strcmp($last, $key) >= 0) {
                 throw $reader->wrong('env names are not in ascending order');
@@ -111,9 +108,19 @@ final class WasmBody
                 throw $reader->wrong('an env name is empty or holds "="');
             }
             $last = $key;
-            $env[$name] = $reader->textOf(JobDocument::TEXT_BYTES_MAX);
+            $env[$name] = self::readWord($reader);
         }
         return $env;
+    }
+
+    /** Text that a C string can hold. */
+    private static function readWord(CborReader $reader): string
+    {
+        $text = $reader->textOf(0, JobDocument::TEXT_BYTES_MAX);
+        if (str_contains($text, "\x00")) {
+            throw $reader->wrong('text of a job holds a NUL');
+        }
+        return $text;
     }
 
     private static function checkModule(CborReader $reader, ArtifactRef $module): void
