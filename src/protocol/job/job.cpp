@@ -1,7 +1,10 @@
 #include "protocol/job/job.h"
 
+#include <algorithm>
+
 #include "base/check.h"
-#include "protocol/job/document_internal.h"
+#include "protocol/job/codec_internal.h"
+#include "protocol/job/parts.h"
 
 namespace phase::job {
 
@@ -17,11 +20,33 @@ std::string_view profile_name(Profile profile) noexcept {
   return profile == Profile::fast ? "fast" : "det-1";
 }
 
-Result<Profile> profile_from_name(std::string_view name) {
-  for (const Profile profile : {Profile::fast, Profile::det_1}) {
-    if (name == profile_name(profile)) return profile;
+Bytes encode(const Job& job) {
+  CborWriter out;
+  out.map(2).uint(0).uint(job.index()).uint(1);
+  std::visit([&out](const auto& body) { write_body(out, body); }, job);
+  return out.take();
+}
+
+Result<Job> decode(ByteView bytes) {
+  if (bytes.size() > kJobBytesMax) {
+    return fail(Code::too_large, "job above " + std::to_string(kJobBytesMax) + " bytes");
   }
-  return fail(Code::version_unknown, "no profile '" + printable(name, 64) + "' is known");
+  CborReader in(bytes);
+  PHASE_TRY(CborMap map, CborMap::open(in));
+  PHASE_TRY(CborReader * at, map.required(0));
+  PHASE_TRY(const std::uint64_t kind, at->uint());
+  PHASE_TRY(at, map.required(1));
+  Job job;
+  if (kind == 0) {
+    PHASE_TRY(job, read_wasm(*at));
+  } else if (kind == 1) {
+    PHASE_TRY(job, read_inference(*at));
+  } else {
+    return fail(Code::version_unknown, "unknown job kind " + std::to_string(kind));
+  }
+  PHASE_TRY_VOID(map.close());
+  PHASE_TRY_VOID(in.finish());
+  return job;
 }
 
 bool complete(const Job& job) {
@@ -31,7 +56,7 @@ bool complete(const Job& job) {
 
 ExecutionId execution_id(const Job& job) {
   PHASE_CHECK(complete(job));
-  return {sha256(encode(job)).value};
+  return ExecutionId{sha256(encode(job)).value};
 }
 
 Sha256 salted(const Salt& salt, ByteView hash) {
@@ -39,8 +64,8 @@ Sha256 salted(const Salt& salt, ByteView hash) {
 }
 
 Result<void> check(const Job& job) {
-  Result<Job> same = decode(encode(job));
-  if (!same) return fail(std::move(same).error());
+  const Result<Job> same = decode(encode(job));
+  if (!same) return fail(same.error());
   return {};
 }
 

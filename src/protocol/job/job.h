@@ -31,7 +31,6 @@ inline constexpr std::uint64_t kStdinBytesMax = 1ULL << 30;
 inline constexpr std::uint64_t kPromptBytesMax = 16_MiB;
 inline constexpr std::size_t kArgsMax = 256;
 inline constexpr std::size_t kEnvMax = 256;
-inline constexpr std::size_t kStopMax = 16;
 inline constexpr std::size_t kTextBytesMax = 4096;            ///< one argument, name or value
 inline constexpr std::size_t kJobBytesMax = 40_KiB;           ///< the encoded job
 inline constexpr std::uint64_t kMemoryBytesMax = 4ULL << 30;  ///< all a 32-bit module can address

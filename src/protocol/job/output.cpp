@@ -5,9 +5,7 @@
 namespace phase::job {
 namespace {
 
-constexpr std::string_view kStart = "phase/output/2";
-
-Sha256 extend(const Sha256& chain, OutputStream stream, ByteView segment) {
+Sha256 next_link(const Sha256& chain, OutputStream stream, ByteView segment) {
   return Sha256Stream()
       .update(chain.bytes())
       .update_u8(static_cast<std::uint8_t>(stream))
@@ -18,7 +16,14 @@ Sha256 extend(const Sha256& chain, OutputStream stream, ByteView segment) {
 
 }  // namespace
 
-OutputChain::OutputChain() : chain_(sha256(as_bytes(kStart))) {}
+OutputChain::OutputChain() : chain_(sha256(as_bytes("phase/output/2"))) {}
+
+void OutputChain::close_segment() {
+  if (segment_.empty()) return;
+  chain_ = next_link(chain_, stream_, segment_);
+  segment_.clear();
+  ++segments_;
+}
 
 void OutputChain::append(OutputStream stream, ByteView bytes) {
   if (bytes.empty()) return;
@@ -26,31 +31,18 @@ void OutputChain::append(OutputStream stream, ByteView bytes) {
   stream_ = stream;
   length_ += bytes.size();
   while (!bytes.empty()) {
-    if (segment_.empty() && bytes.size() >= kSegmentBytesMax) {  // whole segments without a copy
-      chain_ = extend(chain_, stream_, bytes.first(kSegmentBytesMax));
-      ++segments_;
-      bytes = bytes.subspan(kSegmentBytesMax);
-      continue;
-    }
-    const std::size_t room = std::min(bytes.size(), kSegmentBytesMax - segment_.size());
-    segment_.insert(segment_.end(), bytes.begin(),
-                    bytes.begin() + static_cast<std::ptrdiff_t>(room));
-    bytes = bytes.subspan(room);
+    const std::size_t room = kSegmentBytesMax - segment_.size();
+    const ByteView piece = bytes.first(std::min(room, bytes.size()));
+    segment_.insert(segment_.end(), piece.begin(), piece.end());
+    bytes = bytes.subspan(piece.size());
     if (segment_.size() == kSegmentBytesMax) close_segment();
   }
 }
 
 OutputSummary OutputChain::summary() const {
   const bool open = !segment_.empty();
-  const Sha256 end = open ? extend(chain_, stream_, segment_) : chain_;
+  const Sha256 end = open ? next_link(chain_, stream_, segment_) : chain_;
   return {OutputCommitment{end.value}, length_, segments_ + (open ? 1 : 0)};
-}
-
-void OutputChain::close_segment() {
-  if (segment_.empty()) return;
-  chain_ = extend(chain_, stream_, segment_);
-  segment_.clear();
-  ++segments_;
 }
 
 }  // namespace phase::job

@@ -1,86 +1,114 @@
 #include "protocol/manifest/manifest.h"
 
-#include "base/check.h"
-#include "protocol/job/document_internal.h"
+#include <array>
+
+#include "protocol/job/parts.h"
 
 namespace phase::manifest {
 namespace {
 
 constexpr std::uint64_t kVersion = 2;
-
 constexpr std::array<std::string_view, 6> kLevels{"signature",  "audit",   "redundancy",
                                                   "re-execute", "dispute", "proof"};
 
-constexpr std::uint64_t milliseconds(Duration duration) {
-  return static_cast<std::uint64_t>(
-      std::chrono::duration_cast<std::chrono::milliseconds>(duration).count());
+void write_requirements(CborWriter& out, const Requirements& needs) {
+  const std::uint64_t count = (needs.cpu_cores ? 1U : 0U) + (needs.memory_bytes ? 1U : 0U) +
+                              (needs.arch ? 1U : 0U) + (needs.runtime ? 1U : 0U) +
+                              (needs.region ? 1U : 0U);
+  out.map(count);
+  if (needs.cpu_cores) out.uint(0).uint(*needs.cpu_cores);
+  if (needs.memory_bytes) out.uint(1).uint(*needs.memory_bytes);
+  if (needs.arch) out.uint(2).text(*needs.arch);
+  if (needs.runtime) out.uint(3).text(*needs.runtime);
+  if (needs.region) out.uint(4).text(*needs.region);
 }
 
-void write_requirements(CborWriter& writer, const Requirements& need) {
-  const std::optional<std::uint64_t>* const numbers[] = {&need.cpu_cores, &need.memory_bytes};
-  const std::optional<std::string>* const texts[] = {&need.arch, &need.runtime, &need.region};
-  std::uint64_t count = 0;
-  for (const auto* number : numbers) count += number->has_value() ? 1 : 0;
-  for (const auto* text : texts) count += text->has_value() ? 1 : 0;
-  writer.map(count);
-  std::uint64_t key = 0;
-  for (const auto* number : numbers) {
-    if (*number) writer.uint(key).uint(**number);
-    ++key;
+Result<Requirements> read_requirements(CborReader& in) {
+  PHASE_TRY(CborMap map, CborMap::open(in));
+  Requirements out;
+  if (map.optional(0)) {
+    PHASE_TRY(out.cpu_cores, in.uint());
   }
-  for (const auto* text : texts) {
-    if (*text) writer.uint(key).text(**text);
-    ++key;
+  if (map.optional(1)) {
+    PHASE_TRY(out.memory_bytes, in.uint());
   }
-}
-
-Result<Requirements> read_requirements(CborReader& reader) {
-  PHASE_TRY(CborMap map, CborMap::open(reader));
-  Requirements need;
-  const auto number = [](CborReader& r) { return r.uint(); };
-  const auto text = [](CborReader& r) { return job::read_text(r, 0, job::kTextBytesMax); };
-  PHASE_TRY_VOID(job::optional_at(map, reader, 0, need.cpu_cores, number));
-  PHASE_TRY_VOID(job::optional_at(map, reader, 1, need.memory_bytes, number));
-  PHASE_TRY_VOID(job::optional_at(map, reader, 2, need.arch, text));
-  PHASE_TRY_VOID(job::optional_at(map, reader, 3, need.runtime, text));
-  PHASE_TRY_VOID(job::optional_at(map, reader, 4, need.region, text));
+  constexpr std::size_t kWordBytesMax = 128;
+  if (map.optional(2)) {
+    PHASE_TRY(out.arch, job::read_text(in, kWordBytesMax));
+  }
+  if (map.optional(3)) {
+    PHASE_TRY(out.runtime, job::read_text(in, kWordBytesMax));
+  }
+  if (map.optional(4)) {
+    PHASE_TRY(out.region, job::read_text(in, kWordBytesMax));
+  }
   PHASE_TRY_VOID(map.close());
-  return need;
+  return out;
 }
 
-Result<std::optional<identity::PublicKey>> read_audience(CborReader& reader) {
-  if (reader.peek() == CborType::null) {
-    PHASE_TRY_VOID(reader.null());
-    return std::nullopt;
+Result<job::Job> read_job(CborReader& in) {
+  PHASE_TRY(const ByteView raw, in.skip());
+  return job::decode(raw);
+}
+
+Result<void> read_head(CborMap& map, Manifest& out) {
+  PHASE_TRY(CborReader * at, map.required(0));
+  PHASE_TRY(const std::uint64_t version, at->uint());
+  if (version != kVersion) {
+    return fail(Code::version_unknown,
+                "manifest version " + std::to_string(version) + ", expected 2");
   }
-  PHASE_TRY(const auto key, job::read_array<32>(reader));
-  return identity::PublicKey{key};
+  PHASE_TRY(at, map.required(1));
+  PHASE_TRY(out.job, read_job(*at));
+  PHASE_TRY(at, map.required(2));
+  PHASE_TRY(out.requirements, read_requirements(*at));
+  PHASE_TRY(at, map.required(3));
+  PHASE_TRY(out.wall_limit_ms, at->uint());
+  if (out.wall_limit_ms == 0 || out.wall_limit_ms > kWallLimitMsMax) {
+    return fail(Code::malformed,
+                "wall limit is not in 1 ... " + std::to_string(kWallLimitMsMax) + " ms");
+  }
+  PHASE_TRY(at, map.required(4));
+  if (at->peek() == CborType::null) return at->null();
+  PHASE_TRY(out.audience, job::read_hash<identity::PublicKey>(*at));
+  return {};
 }
 
-Result<Level> read_level(CborReader& reader) {
-  PHASE_TRY(const std::string_view name, reader.text());
-  Result<Level> level = level_from_name(name);
-  if (!level) return fail(Code::malformed, level.error().message);
-  return level;
+std::uint64_t milliseconds(Duration d) {
+  return static_cast<std::uint64_t>(
+      std::chrono::duration_cast<std::chrono::milliseconds>(d).count());
 }
 
-/// expires > created, and not too far. In this order no sum can overflow.
 Result<void> check_lifetime(const Manifest& manifest, Code code) {
   if (manifest.expires <= manifest.created) {
-    return fail(code, "the manifest expires before it was created");
+    return fail(code, "manifest expires before it was created");
   }
   if (manifest.expires.unix_ms - manifest.created.unix_ms > milliseconds(kLifetimeMax)) {
-    return fail(code, "a manifest lives at most " + std::to_string(milliseconds(kLifetimeMax)) +
-                          " ms, not " +
-                          std::to_string(manifest.expires.unix_ms - manifest.created.unix_ms));
+    return fail(code, "manifest lives longer than 3600 s");
   }
   return {};
+}
+
+Result<void> read_tail(CborMap& map, CborReader& in, Manifest& out) {
+  PHASE_TRY(CborReader * at, map.required(5));
+  PHASE_TRY(out.created.unix_ms, at->uint());
+  PHASE_TRY(at, map.required(6));
+  PHASE_TRY(out.expires.unix_ms, at->uint());
+  PHASE_TRY_VOID(check_lifetime(out, Code::malformed));
+  PHASE_TRY(at, map.required(7));
+  PHASE_TRY(out.nonce, job::read_array<16>(*at));
+  PHASE_TRY(at, map.required(8));
+  PHASE_TRY(const std::string_view level, at->text());
+  PHASE_TRY(out.level, level_from_name(level));
+  if (map.optional(9)) {
+    PHASE_TRY(out.price_ceiling, in.uint());
+  }
+  return map.close();
 }
 
 }  // namespace
 
 std::string_view level_name(Level level) noexcept {
-  PHASE_CHECK(static_cast<std::size_t>(level) < kLevels.size());
   return kLevels[static_cast<std::size_t>(level)];
 }
 
@@ -88,88 +116,69 @@ Result<Level> level_from_name(std::string_view name) {
   for (std::size_t i = 0; i < kLevels.size(); ++i) {
     if (kLevels[i] == name) return static_cast<Level>(i);
   }
-  return fail(Code::invalid_argument, "no level '" + printable(name, 64) + "'",
+  return fail(Code::version_unknown, "unknown level '" + printable(name, 32) + "'",
               "levels: signature, audit, redundancy, re-execute, dispute, proof");
 }
 
 Bytes encode_payload(const Manifest& manifest) {
-  CborWriter writer;
-  writer.map(manifest.price_ceiling ? 10 : 9).uint(0).uint(kVersion);
-  writer.uint(1).raw(job::encode(manifest.job)).uint(2);
-  write_requirements(writer, manifest.requirements);
-  writer.uint(3).uint(manifest.wall_limit_ms).uint(4);
+  CborWriter out;
+  out.map(manifest.price_ceiling ? 10 : 9).uint(0).uint(kVersion);
+  out.uint(1).raw(job::encode(manifest.job)).uint(2);
+  write_requirements(out, manifest.requirements);
+  out.uint(3).uint(manifest.wall_limit_ms).uint(4);
   if (manifest.audience) {
-    writer.bytes(manifest.audience->bytes());
+    out.bytes(manifest.audience->bytes());
   } else {
-    writer.null();
+    out.null();
   }
-  writer.uint(5).uint(manifest.created.unix_ms).uint(6).uint(manifest.expires.unix_ms);
-  writer.uint(7).bytes(manifest.nonce).uint(8).text(level_name(manifest.level));
-  if (manifest.price_ceiling) writer.uint(9).uint(*manifest.price_ceiling);
-  return writer.take();
+  out.uint(5).uint(manifest.created.unix_ms).uint(6).uint(manifest.expires.unix_ms);
+  out.uint(7).bytes(manifest.nonce).uint(8).text(level_name(manifest.level));
+  if (manifest.price_ceiling) out.uint(9).uint(*manifest.price_ceiling);
+  return out.take();
 }
 
 Result<Manifest> decode_payload(ByteView payload) {
-  CborReader reader(payload);
-  PHASE_TRY(CborMap map, CborMap::open(reader));
-  PHASE_TRY(const std::uint64_t version, job::uint_at(map, 0));
-  if (version != kVersion) {
-    return fail(Code::version_unknown,
-                "manifest version " + std::to_string(version) + " is not known");
-  }
+  CborReader in(payload);
+  PHASE_TRY(CborMap map, CborMap::open(in));
   Manifest out;
-  PHASE_TRY(const ByteView job_bytes,
-            map.required(1).and_then([](CborReader* r) { return r->skip(); }));
-  PHASE_TRY(out.job, job::decode(job_bytes));
-  PHASE_TRY(out.requirements,
-            map.required(2).and_then([](CborReader* r) { return read_requirements(*r); }));
-  PHASE_TRY(out.wall_limit_ms, job::uint_at(map, 3));
-  if (out.wall_limit_ms < 1 || out.wall_limit_ms > kWallLimitMsMax) {
-    return job::wrong(reader, "the wall limit is 1 to " + std::to_string(kWallLimitMsMax) + " ms");
-  }
-  PHASE_TRY(out.audience,
-            map.required(4).and_then([](CborReader* r) { return read_audience(*r); }));
-  PHASE_TRY(out.created.unix_ms, job::uint_at(map, 5));
-  PHASE_TRY(out.expires.unix_ms, job::uint_at(map, 6));
-  PHASE_TRY_VOID(check_lifetime(out, Code::malformed));
-  PHASE_TRY(out.nonce, job::array_at<16>(map, 7));
-  PHASE_TRY(out.level, map.required(8).and_then([](CborReader* r) { return read_level(*r); }));
-  PHASE_TRY_VOID(
-      job::optional_at(map, reader, 9, out.price_ceiling, [](CborReader& r) { return r.uint(); }));
-  PHASE_TRY_VOID(map.close());
-  PHASE_TRY_VOID(reader.finish());
+  PHASE_TRY_VOID(read_head(map, out));
+  PHASE_TRY_VOID(read_tail(map, in, out));
+  PHASE_TRY_VOID(in.finish());
   return out;
 }
 
 Result<void> check(const Manifest& manifest) {
-  Result<Manifest> same = decode_payload(encode_payload(manifest));
-  if (!same) return fail(std::move(same).error());
+  const Result<Manifest> same = decode_payload(encode_payload(manifest));
+  if (!same) return fail(same.error());
   return {};
 }
 
 SignedManifest sign(const Manifest& manifest, const identity::KeyPair& key) {
   Bytes envelope = identity::seal(identity::Domain::manifest, encode_payload(manifest), key);
-  const Result<Sha256> hash = identity::signed_hash(identity::Domain::manifest, envelope);
-  // Too large to be opened by anybody: then the id is never asked for (check() says so before).
+  // No hash: too large for anybody to open (check() says so before). The id is then never asked
+  // for.
+  const auto hash = identity::signed_hash(identity::Domain::manifest, envelope);
   const JobId id{hash ? hash->value : Sha256{}.value};
   return {manifest, key.public_key(), id, std::move(envelope)};
 }
 
 Result<SignedManifest> open(ByteView envelope) {
-  PHASE_TRY(identity::OpenedEnvelope opened, identity::open(identity::Domain::manifest, envelope));
+  PHASE_TRY(const identity::OpenedEnvelope opened,
+            identity::open(identity::Domain::manifest, envelope));
   PHASE_TRY(Manifest manifest, decode_payload(opened.payload));
   return SignedManifest{std::move(manifest), opened.signer, JobId{opened.signed_hash.value},
                         to_bytes(envelope)};
 }
 
 Result<void> check_time(const Manifest& manifest, UtcTime now) {
+  const std::uint64_t created = manifest.created.unix_ms;
   PHASE_TRY_VOID(check_lifetime(manifest, Code::invalid_argument));
-  if (manifest.created > now &&
-      manifest.created.unix_ms - now.unix_ms > milliseconds(kClockSkewMax)) {
-    return fail(Code::invalid_argument, "the manifest was created in the future",
-                "the clocks of requester and provider differ by more than two minutes");
+  const std::uint64_t skew = milliseconds(kClockSkewMax);
+  if (created > now.unix_ms && created - now.unix_ms > skew) {
+    return fail(Code::invalid_argument, "manifest was created more than 120 s in the future",
+                "set the clocks of both machines");
   }
-  if (now >= manifest.expires) return fail(Code::expired, "the manifest has expired");
+  if (now >= manifest.expires) return fail(Code::expired, "manifest has expired");
   return {};
 }
 

@@ -13,6 +13,8 @@ class MemoryReplayRecord final : public ReplayRecord {
   explicit MemoryReplayRecord(UtcTime began, std::size_t entries_max = kReplayRecordMax)
       : began_(began), entries_max_(entries_max) {}
 
+  /// Also refuses (Code::expired) what expires no later than ids it already dropped: a clock that
+  /// goes back must not let a forgotten id in again.
   [[nodiscard]] Result<void> admit(const JobId& id, UtcTime created, UtcTime expires,
                                    UtcTime now) override;
   [[nodiscard]] std::size_t size() const noexcept { return by_id_.size(); }
@@ -20,6 +22,7 @@ class MemoryReplayRecord final : public ReplayRecord {
  private:
   UtcTime began_;
   std::size_t entries_max_;
+  UtcTime dropped_to_;  // what expires up to here may have been forgotten
   std::map<JobId, UtcTime> by_id_;
   std::multimap<UtcTime, JobId> by_expiry_;
 };

@@ -72,6 +72,20 @@ constexpr std::array<FrameType, std::variant_size_v<Frame>> kTypes{
     FrameType::node,
 };
 
+/// What the other side's decode will insist on.
+bool within_limits(const Frame& frame) {
+  if (const auto* module = std::get_if<ModuleData>(&frame)) {
+    return !module->data.empty() && module->data.size() <= kDataBytesMax;
+  }
+  if (const auto* input = std::get_if<StdinData>(&frame)) {
+    return !input->data.empty() && input->data.size() <= kDataBytesMax;
+  }
+  if (const auto* output = std::get_if<Output>(&frame)) {
+    return !output->piece.data.empty() && output->piece.data.size() <= kDataBytesMax;
+  }
+  return true;
+}
+
 // ── Bodies, read ──
 
 Result<Frame> read_open(ByteView bytes) {
@@ -197,7 +211,7 @@ Bytes encode(const Frame& frame) {
   std::visit([&out](const auto& f) { body(out, f); }, frame);
   Bytes bytes = out.take();
   const std::size_t length = bytes.size() - 4;
-  PHASE_CHECK(length <= kFrameBytesMax);
+  PHASE_CHECK(length <= kFrameBytesMax && within_limits(frame));
   for (std::size_t i = 0; i < 4; ++i) bytes[i] = static_cast<std::uint8_t>(length >> (24 - 8 * i));
   return bytes;
 }

@@ -122,8 +122,14 @@ Step Checks::manifest_form_and_signature() {
 }
 
 Step Checks::audience() const {
-  return require(!asked().audience || *asked().audience == receipt_->provider, Check::audience,
-                 "the manifest names another provider");
+  const auto& meant = asked().audience;
+  if (!meant || *meant == receipt_->provider) return std::nullopt;
+  // Without a provider from the verifier the job went to whom the manifest names.
+  if (!evidence_.provider) {
+    return Refusal{Check::provider_key,
+                   "signed by another key than that of the manifest's audience"};
+  }
+  return Refusal{Check::audience, "the manifest names another provider"};
 }
 
 Step Checks::job_id() const {

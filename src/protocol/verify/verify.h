@@ -53,8 +53,6 @@ struct Evidence {
   std::optional<job::OutputSummary> output;          ///< recomputed from the bytes received
   std::optional<job::Salt> salt;                     ///< present exactly for a private job
   std::span<const SeenCheckpoint> checkpoints = {};  ///< in order of arrival; borrowed
-};  ///< in order of arrival; borrowed
-std::optional<job::Salt> salt;  ///< of a private job
 };
 
 /// A receipt that passed. Only `check` makes one.
