@@ -184,7 +184,9 @@ final class Client
         try {
             return $this->daemon();
         } catch (DaemonUnavailable $unavailable) {
-            if ($this->options->mode === 'remote') {
+            // A daemon that is there but closed to this user is not the same as none.
+            $closed = $unavailable->errorCode() === 'permission_denied';
+            if ($this->options->mode === 'remote' || $closed) {
                 throw $unavailable;
             }
             return $this->local ??= LocalTransport::find($this->options);
@@ -246,7 +248,9 @@ final class Client
         OutputChain $output,
         ?array $transcript,
     ): Result {
-        $verdict = ResultVerifier::check($outcome, $asked, $input, $output->summary());
+        $target = $asked?->target() ?? $this->targetOf($outcome);
+        $summary = $output->summary();
+        $verdict = ResultVerifier::check($outcome, $target, $asked, $input, $summary);
         $receipt = $verdict->receipt();
         if ($receipt === null) {
             throw new VerificationFailed($verdict);
@@ -260,6 +264,16 @@ final class Client
             $outcome->manifest,
             $transcript,
         );
+    }
+
+    /** Where a job went that was submitted elsewhere; the mode has the last word. */
+    private function targetOf(JobOutcome $outcome): string
+    {
+        return match ($this->options->mode) {
+            'local' => 'local',
+            'remote' => $outcome->target === 'local' ? 'remote' : $outcome->target,
+            default => $outcome->target,
+        };
     }
 
     private static function eventOf(JobEvent $told): ?Event

@@ -27,10 +27,12 @@ final class Options
     /** @param array<string, mixed> $options */
     public function __construct(array $options)
     {
-        $this->mode = (string) self::take($options, 'mode', 'auto');
-        if (!in_array($this->mode, self::MODES, true)) {
-            throw new \InvalidArgumentException("Invalid mode: {$this->mode}");
+        $mode = self::take($options, 'mode', 'auto');
+        if (!in_array($mode, self::MODES, true)) {
+            $named = is_string($mode) ? $mode : get_debug_type($mode);
+            throw new \InvalidArgumentException("Invalid mode: {$named}");
         }
+        $this->mode = $mode;
         $this->plasmdPath = self::text($options, 'plasmd_path');
         $this->socket = self::text($options, 'socket');
         $this->timeout = self::number($options, 'timeout', 300, 0.001, 86400);

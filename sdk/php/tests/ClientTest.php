@@ -53,6 +53,7 @@ final class ClientTest extends TestCase
     {
         return [
             [['mode' => 'X'], 'Invalid mode: X'],
+            [['mode' => ['local']], 'Invalid mode: array'],
             [['mod' => 'local'], 'Unknown option: mod'],
             [['timeout' => 0], 'Option timeout'],
             [['timeout' => 'soon'], 'Option timeout'],

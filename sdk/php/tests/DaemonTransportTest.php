@@ -187,7 +187,7 @@ final class DaemonTransportTest extends TestCase
             => ['transcript' => $piece(Documents::OUTPUT . '!')]];
         yield 'stdout as stderr' => ['output_commitment', static fn (): array
             => ['transcript' => $piece(Documents::OUTPUT, 2)]];
-        yield 'meant for the local node' => ['audience', static function (): array {
+        yield 'meant for the local node' => ['provider_key', static function (): array {
             $local = new Documents();
             $local->audience = Documents::key($local->requesterSecret);
             return ['manifest' => base64_encode($local->manifest())];
@@ -295,6 +295,12 @@ final class DaemonTransportTest extends TestCase
     public static function givenOrStreamed(): array
     {
         return ['streamed' => [true], 'given at submission' => [false]];
+    }
+
+    public function testARemoteClientTakesNoLocalResult(): void
+    {
+        $this->expectException(VerificationFailed::class);
+        self::take(['target' => 'local'] + self::result(self::ranByItself()));
     }
 
     public function testFollowsOnWhereTheConnectionBroke(): void

@@ -20,9 +20,10 @@ final class OneShotNode
     private const READ_BYTES = 65536;
     /** Kept of stderr, for the message when the node fails. */
     private const LOG_BYTES_MAX = 8192;
-    private const STOP_SECONDS = 3.0;
+    private const STOP_SECONDS = 8.0;
 
     private string $input = '';
+    private int $fed = 0;
     private bool $inputEnds = false;
     private string $buffer = '';
     private int $searched = 0;
@@ -177,13 +178,14 @@ final class OneShotNode
     /** Waits until a pipe is ready and serves those that are. */
     private function pump(Deadline $deadline): void
     {
-        if ($this->inputEnds && $this->input === '') {
+        $hungry = $this->fed < strlen($this->input);
+        if ($this->inputEnds && !$hungry) {
             $this->close(0);
         }
         do {
             $deadline->check('waiting for the one-shot node');
             $read = array_intersect_key($this->pipes, [1 => true, 2 => true]);
-            $write = $this->input === '' || !isset($this->pipes[0]) ? null : [$this->pipes[0]];
+            $write = $hungry && isset($this->pipes[0]) ? [$this->pipes[0]] : null;
             $except = null;
             $ready = @stream_select($read, $write, $except, ...$deadline->selectTime());
         } while ($ready === false || $ready === 0);
@@ -197,13 +199,10 @@ final class OneShotNode
 
     private function feed(): void
     {
-        $written = @fwrite($this->pipes[0], substr($this->input, 0, self::READ_BYTES));
-        if ($written === false) {
-            // The job ended without reading all of it, which is its right.
-            $this->input = '';
-            return;
-        }
-        $this->input = substr($this->input, $written);
+        $piece = substr($this->input, $this->fed, self::READ_BYTES);
+        $written = @fwrite($this->pipes[0], $piece);
+        // On failure the job ended without reading all of it, which is its right.
+        $this->fed = $written === false ? strlen($this->input) : $this->fed + $written;
     }
 
     private function receive(int $number): void

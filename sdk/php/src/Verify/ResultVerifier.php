@@ -28,6 +28,7 @@ final class ResultVerifier
     }
 
     /**
+     * @param string $target `local`, `remote`, or the peer id the job was meant for
      * @param Submission|null $asked null: submitted elsewhere; the module is then only known by the
      *     manifest
      * @param string|null $input bytes written as stdin; null: written elsewhere, and the daemon's
@@ -35,11 +36,11 @@ final class ResultVerifier
      */
     public static function check(
         JobOutcome $outcome,
+        string $target,
         ?Submission $asked,
         ?string $input,
         OutputSummary $output,
     ): Verdict {
-        $target = $asked?->target() ?? $outcome->target;
         $evidence = new Evidence(
             $outcome->manifest,
             self::providerOf($target),

@@ -75,11 +75,14 @@ final class Verifier
             $manifest->envelope->signatureHolds(),
             'the manifest is not signed by the key it names',
         );
+        $meant = $manifest->audience === null || hash_equals($manifest->audience, $signer);
+        // Without a provider from the verifier the job went to whom the manifest names.
         $this->hold(
-            Check::Audience,
-            $manifest->audience === null || hash_equals($manifest->audience, $signer),
-            'the manifest names another provider',
+            Check::ProviderKey,
+            $meant || $provider !== null,
+            "signed by another key than that of the manifest's audience",
         );
+        $this->hold(Check::Audience, $meant, 'the manifest names another provider');
         $this->bindJob($receipt, $manifest);
         $this->bindOutput($receipt);
         $this->bindCheckpoints($receipt);
