@@ -155,7 +155,7 @@ using Frame = std::variant<Open, Accepted, Rejected, ModuleData, ModuleEnd, Stdi
 [[nodiscard]] Task<Result<void>> write_frame(ByteStream& stream, const Frame& frame);
 
 /// What a node says of itself, signed under phase/node/2, valid until `expires`. Normative:
-/// spec/node.md.
+/// spec/discovery.md §2.
 struct Capabilities {
   UtcTime created, expires;
   std::string agent;  ///< "plasmd/0.1.0"

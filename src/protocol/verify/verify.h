@@ -47,7 +47,8 @@ struct SeenCheckpoint {
 /// verdict says so.
 struct Evidence {
   ByteView manifest;  ///< envelope bytes
-  /// Whom the job went to; absent: the manifest's audience, if it names one.
+  /// Whom the job went to; absent: any signer passes `provider_key`, and the manifest's audience,
+  /// if it names one, is insisted on by `audience`.
   std::optional<identity::PublicKey> provider;
   std::optional<job::Commitment> input;              ///< required when stdin was streamed
   std::optional<job::OutputSummary> output;          ///< recomputed from the bytes received
