@@ -16,7 +16,6 @@ use Plasm\Wire\Commitment;
 use Plasm\Wire\Completion;
 use Plasm\Wire\Domain;
 use Plasm\Wire\Envelope;
-use Plasm\Wire\JobDocument;
 use Plasm\Wire\OutputSummary;
 use Plasm\Wire\PeerId;
 use Plasm\Wire\Profile;
@@ -34,6 +33,8 @@ final class Receipt
 
     private const ISOLATION_MAX = 16;
     private const WORD_BYTES_MAX = 64;
+    private const NAME_BYTES_MAX = 128;
+    private const EVIDENCE_MAX = 16;
     /** Largest payload in front of its evidence. */
     private const BYTES_MAX = 16384;
 
@@ -71,7 +72,7 @@ final class Receipt
         $executionId = $map->required(2)->bytesOf(32);
         $kind = $map->required(3)->uint64();
         if ($kind !== 0 && $kind !== 1) {
-            throw $reader->wrong("no job kind {$kind}");
+            throw new Malformed("Job kind {$kind} is not known", 'version_unknown');
         }
         $subject = CborMap::open($map->required(4));
         $subjectId = $subject->required(0)->bytesOf(32);
@@ -80,7 +81,7 @@ final class Receipt
         $input = Commitment::read($map->required(5));
         $output = OutputSummary::read($map->required(6));
         $completion = Completion::read($map->required(7));
-        $profile = $map->required(8)->textOf(0, JobDocument::TEXT_BYTES_MAX);
+        $profile = $map->required(8)->text();
         if (!in_array($profile, Profile::ALL, true)) {
             throw Profile::unknown($profile);
         }
@@ -269,12 +270,12 @@ final class Receipt
     private static function checkEvidence(CborReader $reader): void
     {
         $last = null;
-        $count = $reader->map();
+        $count = $reader->map(self::EVIDENCE_MAX);
         if ($count === 0) {
             throw $reader->wrong('evidence is written only when there is some');
         }
         for ($left = $count; $left > 0; --$left) {
-            $key = CborWriter::text($reader->textOf(0, JobDocument::TEXT_BYTES_MAX));
+            $key = CborWriter::text($reader->textOf(0, self::NAME_BYTES_MAX));
             if ($last !== null && strcmp($last, $key) >= 0) {
                 throw $reader->wrong('evidence names are not in ascending order');
             }

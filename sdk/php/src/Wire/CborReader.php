@@ -114,7 +114,7 @@ final class CborReader
         return $value;
     }
 
-    /** Text of `$least` to `$most` bytes. */
+    /** Text of `$least` to `$most` bytes, without NUL. */
     public function textOf(int $least, int $most): string
     {
         $value = $this->text();
@@ -123,6 +123,9 @@ final class CborReader
         }
         if (strlen($value) > $most) {
             throw $this->tooLarge("text has at most {$most} bytes");
+        }
+        if (str_contains($value, "\x00")) {
+            throw $this->wrong('text holds a NUL');
         }
         return $value;
     }

@@ -4,6 +4,8 @@ declare(strict_types=1);
 
 namespace Plasm\Wire;
 
+use Plasm\Exception\Malformed;
+
 /** How a run ended (spec/receipt.md §5). */
 final class Completion
 {
@@ -31,7 +33,7 @@ final class Completion
         $map = CborMap::open($reader);
         $kind = $map->required(0)->uint64();
         if (!is_int($kind) || !isset(self::NAMES[$kind])) {
-            throw $reader->wrong("no completion kind {$kind}");
+            throw new Malformed("Completion kind {$kind} is not known", 'version_unknown');
         }
         $exitCode = $kind === self::EXITED ? $map->required(1)->integer() : null;
         $reason = '';

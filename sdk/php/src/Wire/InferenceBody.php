@@ -59,10 +59,6 @@ final class InferenceBody
         }
         $grammar = $map->optional(7) ? Commitment::read($reader) : null;
         $map->close();
-        $longest = self::PROMPT_BYTES_MAX;
-        if ($grammar !== null && Uint64::compare($grammar->length, $longest) > 0) {
-            throw $reader->tooLarge("a grammar has at most {$longest} bytes");
-        }
         return new self(
             $modelId,
             $modelName,

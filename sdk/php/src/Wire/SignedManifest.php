@@ -17,6 +17,7 @@ final class SignedManifest
     public const VERSION = 2;
     public const LIFETIME_MS_MAX = 3600000;
     public const WALL_MS_MAX = 3600000;
+    private const WORD_BYTES_MAX = 128;
     public const LEVELS = ['signature', 'audit', 'redundancy', 're-execute', 'dispute', 'proof'];
 
     /**
@@ -65,7 +66,7 @@ final class SignedManifest
         $nonce = $map->required(7)->bytesOf(16);
         $level = $map->required(8)->text();
         if (!in_array($level, self::LEVELS, true)) {
-            throw $reader->wrong("no level {$level}");
+            throw new Malformed("The level {$level} is not known", 'version_unknown');
         }
         $price = $map->optional(9) ? $reader->uint64() : null;
         $map->close();
@@ -108,7 +109,7 @@ final class SignedManifest
         }
         foreach ([2 => 'arch', 3 => 'runtime', 4 => 'region'] as $key => $name) {
             if ($map->optional($key)) {
-                $out[$name] = $reader->textOf(0, JobDocument::TEXT_BYTES_MAX);
+                $out[$name] = $reader->textOf(0, self::WORD_BYTES_MAX);
             }
         }
         $map->close();

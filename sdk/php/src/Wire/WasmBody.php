@@ -47,7 +47,7 @@ final class WasmBody
         $inputOffset = $reader->offset();
         $input = self::readInput($reader, self::STDIN_BYTES_MAX);
         [$fuel, $memory, $table, $output] = self::readLimits($map->required(5));
-        $profile = $map->required(6)->textOf(0, JobDocument::TEXT_BYTES_MAX);
+        $profile = $map->required(6)->text();
         if (!in_array($profile, Profile::ALL, true)) {
             throw Profile::unknown($profile);
         }
@@ -88,7 +88,7 @@ final class WasmBody
     {
         $args = [];
         for ($left = $reader->array(self::ARGS_MAX); $left > 0; --$left) {
-            $args[] = self::readWord($reader);
+            $args[] = $reader->textOf(0, JobDocument::TEXT_BYTES_MAX);
         }
         return $args;
     }
@@ -99,7 +99,7 @@ final class WasmBody
         $env = [];
         $last = null;
         for ($left = $reader->map(self::ENV_MAX); $left > 0; --$left) {
-            $name = self::readWord($reader);
+            $name = $reader->textOf(0, JobDocument::TEXT_BYTES_MAX);
             $key = CborWriter::text($name);
             if ($last !== null && strcmp($last, $key) >= 0) {
                 throw $reader->wrong('env names are not in ascending order');
@@ -108,19 +108,9 @@ final class WasmBody
                 throw $reader->wrong('an env name is empty or holds "="');
             }
             $last = $key;
-            $env[$name] = self::readWord($reader);
+            $env[$name] = $reader->textOf(0, JobDocument::TEXT_BYTES_MAX);
         }
         return $env;
-    }
-
-    /** Text that a C string can hold. */
-    private static function readWord(CborReader $reader): string
-    {
-        $text = $reader->textOf(0, JobDocument::TEXT_BYTES_MAX);
-        if (str_contains($text, "\x00")) {
-            throw $reader->wrong('text of a job holds a NUL');
-        }
-        return $text;
     }
 
     private static function checkModule(CborReader $reader, ArtifactRef $module): void
