@@ -23,7 +23,7 @@ export CCACHE_MAXSIZE ?= 5G
 export PATH := $(or $(CARGO_HOME),$(HOME)/.cargo)/bin:$(PATH)
 export CMAKE_BUILD_PARALLEL_LEVEL := $(JOBS)
 
-configure = cmake -S . -B $(1) -G Ninja -Wno-dev $(2) >$(1).log 2>&1 || { cat $(1).log; \
+configure = cmake -S . -B $(1) -G Ninja -Wno-dev $(2) >$(1)/configure.log 2>&1 || { cat $(1)/configure.log; \
   echo "make: configuring failed. If a package is named above: tools/setup --set test" \
        "(or 'make clean' when $(1)/ came from another checkout), then the same command again."; exit 1; }
 build = cmake --build $(1) --target $(2) || { \
@@ -84,4 +84,4 @@ install: build
 	       "without: make install PREFIX=\$$HOME/.local"; exit 1; }
 
 clean:
-	rm -rf $(BUILD) $(BUILD).log $(BUILD)-fuzz $(BUILD)-sanitize $(BUILD)-fuzz.log $(BUILD)-sanitize.log
+	rm -rf $(BUILD) $(BUILD)-fuzz $(BUILD)-sanitize
