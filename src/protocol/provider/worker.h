@@ -1,5 +1,6 @@
-// worker.h — what the provider needs from whoever runs jobs. Implemented by src/worker/wasm (production) and by
-// tests/simulation (in memory). The provider owns manifest, receipt and stream; the worker only runs.
+// worker.h — what the provider needs from whoever runs jobs. Implemented by src/worker/wasm
+// (production) and by tests/simulation (in memory). The provider owns manifest, receipt and stream;
+// the worker only runs.
 #pragma once
 
 #include <memory>
@@ -20,18 +21,19 @@ namespace phase::provider {
 struct WorkerExit {
   receipt::Completion completion;
   receipt::Claimed claimed;
-  std::vector<std::string> isolation;   ///< layers that were in force
+  std::vector<std::string> isolation;  ///< layers that were in force
 };
 
 /// The worker wrote output, or it ended. After WorkerExit nothing follows.
 using WorkerEvent = std::variant<job::OutputPiece, WorkerExit>;
 
-/// One run. Belongs to the executor it was started on; destroying it kills the run and frees all it held.
+/// One run. Belongs to the executor it was started on; destroying it kills the run and frees all it
+/// held.
 class Execution {
  public:
   virtual ~Execution() = default;
-  /// Passes stdin bytes on. Suspends while the guest does not read (bounded buffer). After the run ended: succeeds
-  /// and drops the bytes.
+  /// Passes stdin bytes on. Suspends while the guest does not read (bounded buffer). After the run
+  /// ended: succeeds and drops the bytes.
   [[nodiscard]] virtual Task<Result<void>> write_stdin(ByteView bytes) = 0;
   /// End of stdin. Idempotent.
   virtual void close_stdin() = 0;
@@ -39,7 +41,8 @@ class Execution {
   /// {failed, "worker_lost"}.
   [[nodiscard]] virtual Task<Result<WorkerEvent>> next() = 0;
   /// Stops the run; `next` then delivers output already written, and WorkerExit with `completion`
-  /// (for example {limited, "wall"} or {cancelled}). Takes effect within milliseconds, whatever the guest does.
+  /// (for example {limited, "wall"} or {cancelled}). Takes effect within milliseconds, whatever the
+  /// guest does.
   virtual void kill(receipt::Completion completion) = 0;
 };
 
@@ -50,13 +53,16 @@ class Worker {
 
   /// True when `start` needs no bytes for this module (compiled before, in memory or on disk).
   [[nodiscard]] virtual bool holds_module(const Sha256& module_sha256) const = 0;
-  /// Makes the module ready: checks nothing but form, compiles in a process that never executes. `module` bytes were
-  /// already compared with `ref`. Errors: Code::malformed with message naming the reason word first
-  /// ("module_malformed: …", "import_undefined: …"), Code::too_large ("compile: …") for a compile limit,
-  /// Code::timed_out ("compile: …").
-  [[nodiscard]] virtual Task<Result<void>> prepare(const job::ArtifactRef& ref, ByteView module) = 0;
+  /// Makes the module ready: checks nothing but form, compiles in a process that never executes.
+  /// `module` bytes were already compared with `ref`. Errors: Code::malformed with message naming
+  /// the reason word first
+  /// ("module_malformed: …", "import_undefined: …"), Code::too_large ("compile: …") for a compile
+  /// limit, Code::timed_out ("compile: …").
+  [[nodiscard]] virtual Task<Result<void>> prepare(const job::ArtifactRef& ref,
+                                                   ByteView module) = 0;
   /// Starts a run of a prepared module. Wall limit is the provider's to enforce through kill().
-  /// Errors: Code::not_found when not prepared, Code::busy at the worker's own limit, Code::internal.
+  /// Errors: Code::not_found when not prepared, Code::busy at the worker's own limit,
+  /// Code::internal.
   [[nodiscard]] virtual Task<Result<std::unique_ptr<Execution>>> start(const job::WasmJob& job) = 0;
 };
 

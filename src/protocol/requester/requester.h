@@ -1,6 +1,8 @@
-// requester.h — has a job done by somebody else: choose a provider, offer, send parts, follow, verify, retry elsewhere.
+// requester.h — has a job done by somebody else: choose a provider, offer, send parts, follow,
+// verify, retry elsewhere.
 //
-// The mirror of provider.h, over the same kind of interfaces, so the same object file serves network and simulation.
+// The mirror of provider.h, over the same kind of interfaces, so the same object file serves
+// network and simulation.
 #pragma once
 
 #include <functional>
@@ -23,23 +25,29 @@ namespace phase::requester {
 struct Candidate {
   identity::PublicKey key;
   offer::Capabilities capabilities;
-  std::optional<Duration> round_trip;   ///< measured by us; absent: unknown
+  std::optional<Duration> round_trip;  ///< measured by us; absent: unknown
 };
 
-/// Ways to providers. Production: src/peer (DHT, mDNS, libp2p streams). Also: this node itself, in memory.
+/// Ways to providers. Production: src/peer (DHT, mDNS, libp2p streams). Also: this node itself, in
+/// memory.
 class Network {
  public:
   virtual ~Network() = default;
-  /// Providers of `kind` on `arch` (empty: any), best first by what the network knows. May be empty.
-  [[nodiscard]] virtual Task<Result<std::vector<Candidate>>> find(std::string kind, std::string arch,
+  /// Providers of `kind` on `arch` (empty: any), best first by what the network knows. May be
+  /// empty.
+  [[nodiscard]] virtual Task<Result<std::vector<Candidate>>> find(std::string kind,
+                                                                  std::string arch,
                                                                   Deadline deadline) = 0;
   /// Opens a stream to one of them. Errors: Code::unavailable, timed_out.
   [[nodiscard]] virtual Task<Result<std::unique_ptr<ByteStream>>> open(identity::PublicKey provider,
-                                                                       std::string protocol, Deadline deadline) = 0;
+                                                                       std::string protocol,
+                                                                       Deadline deadline) = 0;
 };
 
-/// Where the job's stdin comes from. `read` returns the next piece, empty at its end. Before the first byte was handed
-/// out, and for sources that can, `rewind` allows a retry elsewhere.
+/// Where the job's stdin comes from. `read` returns the next piece, empty at its end. Before the
+/// first byte was handed out, and for sources that can, `rewind` allows a retry elsewhere. `read`
+/// completes early (Code::cancelled) when the coroutine's cancellation slot fires: an attempt that
+/// ended waits for it.
 class StdinSource {
  public:
   virtual ~StdinSource() = default;
@@ -51,9 +59,11 @@ class StdinSource {
 class Observer {
  public:
   virtual ~Observer() = default;
-  virtual void on_attempt(const identity::PublicKey& provider, const manifest::SignedManifest& manifest) = 0;
+  virtual void on_attempt(const identity::PublicKey& provider,
+                          const manifest::SignedManifest& manifest) = 0;
   virtual void on_accepted() = 0;
-  /// Output of the attempt that runs now. A retry after output calls on_restart first; what was heard before is void.
+  /// Output of the attempt that runs now. A retry after output calls on_restart first; what was
+  /// heard before is void.
   virtual void on_output(const job::OutputPiece& piece) = 0;
   virtual void on_checkpoint(const receipt::Checkpoint& checkpoint) = 0;
   virtual void on_progress(const offer::Progress& progress) = 0;
@@ -62,8 +72,8 @@ class Observer {
 };
 
 struct Request {
-  job::WasmJob job;                        ///< stdin_commitment absent: streamed
-  std::shared_ptr<const Bytes> module;     ///< immutable, shared with the job book
+  job::WasmJob job;                     ///< stdin_commitment absent: streamed
+  std::shared_ptr<const Bytes> module;  ///< immutable, shared with the job book
   manifest::Requirements requirements;
   std::uint64_t wall_limit_ms = 30'000;
   manifest::Level level = manifest::Level::signature;
@@ -77,26 +87,31 @@ struct RequesterLimits {
   std::size_t attempts_max = 3;
   Duration discovery_max = 10s;
   Duration open_max = 5s;
-  Duration answer_max = 15s;             ///< open sent → accepted or rejected
+  Duration answer_max = 15s;  ///< open sent → accepted or rejected
   Duration heartbeat_interval = 5s;
   Duration silence_max = 20s;
-  Duration retry_backoff = 100ms;        ///< doubled per attempt, with jitter
-  Duration manifest_lifetime = 600s;
+  Duration retry_backoff = 100ms;     ///< doubled per attempt, with jitter
+  Duration manifest_lifetime = 600s;  ///< also how long an accepted job may wait for its run
+  Duration retry_after_max = 5s;      ///< at most so long for a busy provider, whatever it says
+  Duration cancel_max = 5s;           ///< cancel → receipt; beyond it the stream is dropped
 };
 
-/// A finished attempt. Whatever the completion, a receipt exists and the verdict says whether it can be trusted.
+/// A finished attempt. Whatever the completion, a receipt exists and the verdict says whether it
+/// can be trusted.
 struct Outcome {
   identity::PublicKey provider;
-  Bytes manifest;                        ///< envelope
-  Bytes receipt;                         ///< envelope
+  Bytes manifest;  ///< envelope
+  Bytes receipt;   ///< envelope
   verify::Verdict verdict;
   std::optional<job::Salt> salt;
-  job::Commitment input;                 ///< what we sent
-  job::OutputSummary output;             ///< what we received
+  /// What we sent; where the run ended before a streamed stdin, the part of it that the provider
+  /// says had come by then.
+  job::Commitment input;
+  job::OutputSummary output;  ///< what we received
 };
 
-/// Cancels from outside: `request()` makes the running attempt send `cancel`; the outcome then carries the provider's
-/// partial receipt, or Code::cancelled when there is none.
+/// Cancels from outside: `request()` makes the running attempt send `cancel`; the outcome then
+/// carries the provider's partial receipt, or Code::cancelled when there is none.
 class CancelToken {
  public:
   void request();
@@ -120,11 +135,14 @@ class Requester {
   };
   Requester(World world, RequesterLimits limits) : world_(world), limits_(limits) {}
 
-  /// Runs one request to its outcome. A verdict that is not ok counts as a failed attempt (another provider is tried);
-  /// when attempts run out the last bad outcome is returned, never hidden.
-  /// Errors: Code::unavailable (no provider; hint names the next step), rejected, timed_out, cancelled,
+  /// Runs one request to its outcome. A verdict that is not ok counts as a failed attempt (another
+  /// provider is tried); when attempts run out the last bad outcome is returned, never hidden. So
+  /// does a verified receipt that says the provider could not finish (completion `failed`, other
+  /// than input_incomplete). Errors: Code::unavailable (no provider; hint names the next step),
+  /// rejected, timed_out, cancelled,
   ///         connection_closed, verification_failed is never an error here but a verdict.
-  [[nodiscard]] Task<Result<Outcome>> run(Request request, StdinSource& input, Observer& observer, CancelToken& cancel);
+  [[nodiscard]] Task<Result<Outcome>> run(Request request, StdinSource& input, Observer& observer,
+                                          CancelToken& cancel);
 
  private:
   World world_;

@@ -1,0 +1,89 @@
+#include <algorithm>
+
+#include "protocol/provider/statement_internal.h"
+
+namespace phase::provider {
+namespace {
+
+using receipt::Completion;
+using receipt::CompletionKind;
+
+constexpr std::size_t kReasonBytesMax = 64;
+
+bool is_word(std::string_view text) {
+  if (text.empty() || text.size() > kReasonBytesMax) return false;
+  return std::ranges::all_of(
+      text, [](char c) { return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '_'; });
+}
+
+/// What stands for a reason that is no word.
+std::string_view plain_reason(CompletionKind kind) {
+  switch (kind) {
+    case CompletionKind::trapped:
+      return "trap";
+    case CompletionKind::limited:
+      return "limit";
+    case CompletionKind::invalid:
+      return "module_malformed";
+    default:
+      return "worker_lost";
+  }
+}
+
+}  // namespace
+
+Completion tidy(Completion completion) {
+  const bool has_reason =
+      completion.kind != CompletionKind::exited && completion.kind != CompletionKind::cancelled;
+  if (completion.kind != CompletionKind::exited) completion.exit_code = 0;
+  if (!has_reason) {
+    completion.reason.clear();
+  } else if (!is_word(completion.reason)) {
+    completion.reason = plain_reason(completion.kind);
+  }
+  return completion;
+}
+
+Completion completion_of_prepare(const Error& error) {
+  const std::string word = error.message.substr(0, error.message.find(':'));
+  switch (error.code) {
+    case Code::malformed:
+      return tidy({CompletionKind::invalid, 0, word});
+    case Code::too_large:
+    case Code::timed_out:
+      return {CompletionKind::limited, 0, "compile"};
+    default:
+      return {CompletionKind::failed, 0, "worker_lost"};
+  }
+}
+
+receipt::Receipt state_result(const manifest::SignedManifest& manifest,
+                              const std::optional<job::Salt>& salt, const job::Commitment& input,
+                              const job::OutputSummary& output, const Ended& ended) {
+  const auto& asked = std::get<job::WasmJob>(manifest.manifest.job);
+  const auto shown = [&salt](const auto& hash) {
+    return salt ? job::salted(*salt, hash.bytes()) : Sha256{hash.value};
+  };
+  job::WasmJob filled = asked;
+  if (!filled.stdin_commitment) filled.stdin_commitment = input;
+
+  receipt::Receipt out;
+  out.job_id = manifest.id;
+  out.execution_id = job::ExecutionId{shown(job::execution_id(job::Job(filled))).value};
+  out.is_private = salt.has_value();
+  out.job_kind = 0;
+  out.subject_id = shown(asked.module.id);
+  out.subject_sha256 = shown(asked.module.sha256);
+  out.input = {shown(input.sha256), input.length};
+  out.output = output;
+  out.output.commitment = job::OutputCommitment{shown(output.commitment).value};
+  out.completion = tidy(ended.completion);
+  out.profile = asked.profile;
+  out.isolation = ended.isolation;
+  std::ranges::sort(out.isolation);
+  if (out.isolation.empty()) out.isolation = {"none"};
+  out.claimed = ended.claimed;
+  return out;
+}
+
+}  // namespace phase::provider

@@ -1,0 +1,50 @@
+#include <algorithm>
+
+#include "protocol/requester/choose_internal.h"
+
+namespace phase::requester {
+namespace {
+
+/// A round trip nobody measured counts as one across the world.
+constexpr Duration kUnknownRoundTrip = 200ms;
+/// A full provider counts as so much further away: about the wait for a short job.
+constexpr Duration kLoadCost = 500ms;
+
+std::string_view runtime_class(std::string_view runtime) {
+  return runtime.substr(0, runtime.find('-'));
+}
+
+Duration cost(const Candidate& candidate) {
+  const offer::Capabilities& has = candidate.capabilities;
+  const std::uint64_t places = std::max<std::uint64_t>(has.jobs_max, 1);
+  const std::uint64_t load = std::min(has.jobs_running, places);
+  const Duration distance = candidate.round_trip.value_or(kUnknownRoundTrip);
+  const auto waiting = kLoadCost.count() /
+                       static_cast<std::int64_t>(std::min<std::uint64_t>(places, 1'000'000)) *
+                       static_cast<std::int64_t>(std::min<std::uint64_t>(load, 1'000'000));
+  return distance + Duration(waiting);
+}
+
+}  // namespace
+
+std::string misfit(const offer::Capabilities& has, const manifest::Requirements& needs) {
+  if (std::ranges::find(has.kinds, "wasm") == has.kinds.end()) return "runs no wasm jobs";
+  if (needs.cpu_cores && has.cpu_cores < *needs.cpu_cores) return "has too few CPU cores";
+  if (needs.memory_bytes && has.memory_bytes < *needs.memory_bytes) return "has too little memory";
+  if (needs.arch && has.arch != *needs.arch) return "has another architecture";
+  if (needs.runtime && runtime_class(has.runtime) != runtime_class(*needs.runtime)) {
+    return "has another runtime";
+  }
+  if (needs.region && has.region != needs.region) return "is in another region";
+  return {};
+}
+
+std::vector<Candidate> choose(std::vector<Candidate> found, const manifest::Requirements& needs) {
+  std::erase_if(found, [&](const Candidate& candidate) {
+    return !misfit(candidate.capabilities, needs).empty();
+  });
+  std::ranges::stable_sort(found, {}, cost);
+  return found;
+}
+
+}  // namespace phase::requester

@@ -1,0 +1,72 @@
+// The seam of the world: the same object files of provider and requester, over a real io_context
+// with the kernel's clock, and over the deterministic executor with virtual time.
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
+#include <boost/asio/io_context.hpp>
+#include <gtest/gtest.h>
+
+#include "base/system_clock.h"
+#include "tests/simulation/sim_executor.h"
+#include "tests/simulation/world.h"
+
+namespace phase::simulation {
+namespace {
+
+/// One request to one provider, on whatever executor and clock there are.
+struct Scene {
+  Scene(Clock& clock, Random& random, const asio::any_io_executor& executor)
+      : key(identity::KeyPair::generate(random)),
+        node(clock, random, executor),
+        network(clock, random, executor, key.public_key()),
+        requester({clock, random, key, network, executor}, {}) {
+    network.add(node.candidate(), node.handler());
+  }
+
+  Task<void> play(const asio::any_io_executor& executor) {
+    MemoryInput input(executor, to_bytes("Hello, World"), 5);
+    requester::CancelToken cancel;
+    outcome = co_await requester.run(make_request("reverse"), input, recorder, cancel);
+  }
+
+  void check() const {
+    ASSERT_TRUE(outcome.has_value());
+    ASSERT_TRUE(outcome->has_value()) << outcome->error().text();
+    EXPECT_TRUE((*outcome)->verdict.ok()) << (*outcome)->verdict.text();
+    EXPECT_TRUE((*outcome)->verdict.verified->output_checked());
+    EXPECT_EQ(recorder.text(), "dlroW ,olleH");
+    EXPECT_EQ(node.receipts.kept.at(recorder.attempts.at(0)).size(), 1U);
+    EXPECT_EQ(node.receipts.kept.at(recorder.attempts.at(0)).at(0), (*outcome)->receipt);
+  }
+
+  identity::KeyPair key;
+  ProviderNode node;
+  SimNetwork network;
+  requester::Requester requester;
+  Recorder recorder;
+  std::optional<Result<requester::Outcome>> outcome;
+};
+
+TEST(BothWorlds, AJobRunsOnARealExecutor) {
+  asio::io_context context;
+  SystemClock clock(context.get_executor());
+  SystemRandom random;
+  Scene scene(clock, random, context.get_executor());
+  asio::co_spawn(context, scene.play(context.get_executor()), asio::detached);
+  context.run();  // returns: nothing of the conversation stays behind
+  scene.check();
+}
+
+TEST(BothWorlds, AJobRunsOnTheDeterministicExecutor) {
+  SimContext context(1);
+  SimClock clock(context);
+  SimRandom random(1);
+  Scene scene(clock, random, context.get_executor());
+  asio::co_spawn(context.get_executor(), scene.play(context.get_executor()), asio::detached);
+  context.run_until([] { return false; }, Instant{1'000'000'000'000});
+  scene.check();
+  EXPECT_EQ(context.timers(), 0U);
+  EXPECT_EQ(scene.node.serving, 0U);
+}
+
+}  // namespace
+}  // namespace phase::simulation
