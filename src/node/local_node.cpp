@@ -1,0 +1,123 @@
+#include "node/local_node.h"
+
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
+
+#include "base/event.h"
+#include "base/memory_stream.h"
+#include "node/told.h"
+
+namespace phase::node {
+
+std::string native_arch() {
+#if defined(__x86_64__)
+  return "x86_64";
+#elif defined(__aarch64__)
+  return "aarch64";
+#elif defined(__riscv) && __riscv_xlen == 64
+  return "riscv64";
+#else
+#error "name this architecture as uname -m does"
+#endif
+}
+
+struct LocalNode::State final : requester::Network {
+  State(World with, LocalOptions chosen, std::unique_ptr<worker::WasmWorker> runs)
+      : world(with),
+        options(std::move(chosen)),
+        turn(with.executor, options.provider.jobs_running_max),
+        worker(std::move(runs)),
+        policy(with.clock, options.policy),
+        told_policy(policy, with.clock, with.log),
+        told_receipts(with.receipts, with.log),
+        provider({with.clock, with.random, with.key, *worker, told_policy, with.replays,
+                  told_receipts, with.executor},
+                 options.provider) {}
+
+  [[nodiscard]] offer::Capabilities capabilities() const {
+    offer::Capabilities out;
+    out.created = world.clock.now_utc();
+    out.expires.unix_ms =
+        out.created.unix_ms +
+        static_cast<std::uint64_t>(
+            std::chrono::duration_cast<std::chrono::milliseconds>(offer::kCapabilitiesLifetime)
+                .count());
+    out.agent = options.agent;
+    out.arch = options.policy.resources.arch;
+    out.cpu_cores = options.policy.resources.cpu_cores;
+    out.memory_bytes = options.policy.resources.memory_bytes;
+    out.kinds = {"wasm"};
+    out.runtime = options.policy.resources.runtime;
+    out.region = options.policy.resources.region;
+    out.jobs_running = provider.jobs_running();
+    out.jobs_max = options.provider.jobs_running_max;
+    out.isolation = worker->isolation();
+    out.open = options.policy.open && options.policy.takes_others;
+    return out;
+  }
+
+  Task<Result<std::vector<requester::Candidate>>> find(std::string, std::string,
+                                                       Deadline) override {
+    std::vector<requester::Candidate> only;
+    only.push_back({world.key.public_key(), capabilities(), Duration{}});
+    co_return only;
+  }
+  Task<Result<std::unique_ptr<ByteStream>>> open(identity::PublicKey to, std::string protocol,
+                                                 Deadline) override {
+    if (to != world.key.public_key() || protocol != offer::kJobProtocol) {
+      co_return fail(Code::unavailable, "only this node's job stream is reached in memory");
+    }
+    // Own jobs wait here for as long as it takes, so that the provider never answers `busy` to its
+    // owner.
+    if (!co_await turn.enter()) {
+      co_return fail(Code::cancelled, "cancelled while waiting for a place");
+    }
+    auto ends = make_memory_stream(world.executor);
+    asio::co_spawn(world.executor, serve_own(std::move(ends.second)), asio::detached);
+    co_return std::move(ends.first);
+  }
+
+  Task<void> serve_own(std::unique_ptr<ByteStream> stream) {
+    co_await provider.serve(std::move(stream), world.key.public_key());
+    turn.leave();
+  }
+
+  World world;
+  LocalOptions options;
+  Turnstile turn;
+  std::unique_ptr<worker::WasmWorker> worker;
+  policy::Policy policy;
+  ToldPolicy told_policy;
+  ToldReceipts told_receipts;
+  provider::Provider provider;  // uses all above
+};
+
+Result<std::unique_ptr<LocalNode>> LocalNode::start(World world, LocalOptions options) {
+  PHASE_TRY(auto worker, worker::WasmWorker::start(world.executor, options.worker));
+  for (const auto& warning : worker->warnings()) {
+    world.log.warn("isolation: {}", printable(warning));
+  }
+  options.policy.self = world.key.public_key();
+  options.policy.resources.arch = native_arch();
+  options.policy.resources.runtime = worker->runtime();
+  auto state = std::make_unique<State>(world, std::move(options), std::move(worker));
+  return std::unique_ptr<LocalNode>(new LocalNode(std::move(state)));
+}
+
+LocalNode::LocalNode(std::unique_ptr<State> state) : state_(std::move(state)) {}
+LocalNode::~LocalNode() = default;
+
+provider::Provider& LocalNode::provider() noexcept {
+  return state_->provider;
+}
+requester::Network& LocalNode::network() noexcept {
+  return *state_;
+}
+worker::WasmWorker& LocalNode::worker() noexcept {
+  return *state_->worker;
+}
+offer::Capabilities LocalNode::capabilities() const {
+  return state_->capabilities();
+}
+
+}  // namespace phase::node
