@@ -318,6 +318,19 @@ Result<JobResult> Client::result(const SubmittedJob& job, Duration wait) {
   }
 }
 
+Result<JobResult> Client::kept_result(std::string_view id) {
+  PHASE_TRY(const std::string good, safe_id(id));
+  HttpRequest request;
+  request.target = "/v1/jobs/" + good + "/result";
+  PHASE_TRY(const State::Answer answer, state_->ask(request, state_->options.request_timeout,
+                                                    state_->options.result_bytes_max));
+  if (answer.status != 200) {
+    return fail(Code::unavailable, "job " + good + " still runs",
+                "follow its state: phase job show " + good);
+  }
+  return check_kept_result(answer.body);
+}
+
 Result<JobResult> Client::run(ByteView module, JobOptions options) {
   // The daemon ends every job: discovery, attempts and wall limits are bounded there.
   const Duration wait = std::chrono::milliseconds(4 * options.timeout_ms) + Duration{120s};

@@ -134,6 +134,10 @@ class Client {
   /// Waits for the end and checks the receipt. A result whose receipt does not verify is not an
   /// error: see `verdict`. Errors: Code::timed_out when the job still runs after `wait`.
   [[nodiscard]] Result<JobResult> result(const SubmittedJob& job, Duration wait);
+  /// The result of a job that somebody else submitted: its receipt is checked against the manifest,
+  /// output and input that the daemon kept, not against what was asked. Errors: Code::unavailable
+  /// while the job runs.
+  [[nodiscard]] Result<JobResult> kept_result(std::string_view id);
   /// submit, then result.
   [[nodiscard]] Result<JobResult> run(ByteView module, JobOptions options);
 
@@ -154,5 +158,8 @@ class Client {
 /// module, entry, args, env, limits and stdin; the receipt is for this manifest, by the provider
 /// asked for, over the transcript. Errors: Code::malformed.
 [[nodiscard]] Result<JobResult> check_result(std::string_view json, const SubmittedJob& asked);
+
+/// The same without knowing what was asked: manifest and input are taken from the result.
+[[nodiscard]] Result<JobResult> check_kept_result(std::string_view json);
 
 }  // namespace phase::sdk

@@ -71,7 +71,10 @@ std::optional<verify::Verdict> compare(const manifest::SignedManifest& signed_ma
     return refused(Check::execution_id,
                    "the manifest has another entry, args, env or limits than submitted");
   }
-  if (job->stdin_commitment != asked.input) {
+  const auto expected = asked.input || !job->stdin_commitment
+                            ? asked.input
+                            : asked.streamed.prefix(asked.streamed.length());
+  if (job->stdin_commitment != expected) {
     return refused(Check::input_commitment,
                    "the manifest is for another stdin than the one submitted");
   }
@@ -82,6 +85,14 @@ std::optional<verify::Verdict> compare(const manifest::SignedManifest& signed_ma
     return refused(Check::level, "the manifest asks for another level");
   }
   return std::nullopt;
+}
+
+job::OutputSummary summary_of(const std::vector<job::OutputPiece>& transcript) {
+  job::OutputChain chain;
+  for (const job::OutputPiece& piece : transcript) {
+    chain.append(piece.stream, piece.data);
+  }
+  return chain.summary();
 }
 
 /// Why there is no verdict to make: the job has an error instead of a receipt.
@@ -112,11 +123,7 @@ verify::Verdict verdict_of(const JobResult& result, const SubmittedJob& asked,
   evidence.provider = provider;
   evidence.salt = result.salt;
   if (result.output_kept) {
-    job::OutputChain chain;
-    for (const job::OutputPiece& piece : result.transcript) {
-      chain.append(piece.stream, piece.data);
-    }
-    evidence.output = chain.summary();
+    evidence.output = summary_of(result.transcript);
   }
   std::string note;
   const auto receipt = receipt::open(result.receipt);
@@ -197,9 +204,10 @@ Result<SubmittedJob> describe(ByteView module, JobOptions options) {
   return out;
 }
 
-Result<JobResult> check_result(std::string_view text, const SubmittedJob& asked) {
-  PHASE_TRY(const json::object object, parse_object(text));
-  const Reader reader{object};
+namespace {
+
+/// Everything of a result but the verdict.
+Result<JobResult> read_result(const Reader& reader, std::string_view text) {
   JobResult out;
   out.id = reader.text("id");
   out.state = reader.text("state");
@@ -213,18 +221,55 @@ Result<JobResult> check_result(std::string_view text, const SubmittedJob& asked)
     out.salt = hash.value;
   }
   out.json = std::string{text};
+  if (out.receipt.empty() && !out.error) {
+    out.error = Error{Code::protocol, "the daemon reports neither a receipt nor an error", ""};
+  }
+  return out;
+}
+
+void take_verdict(JobResult& result, verify::Verdict verdict) {
+  result.verdict = std::move(verdict);
+  if (result.verdict.ok()) {
+    const receipt::SignedReceipt& good = result.verdict.verified->get();
+    result.completion = good.receipt.completion;
+    result.provider = good.provider;
+  }
+}
+
+}  // namespace
+
+Result<JobResult> check_result(std::string_view text, const SubmittedJob& asked) {
+  PHASE_TRY(const json::object object, parse_object(text));
+  PHASE_TRY(JobResult out, read_result(Reader{object}, text));
+  if (!out.receipt.empty()) {
+    take_verdict(out, verdict_of(out, asked, asked.provider ? asked.provider : out.provider));
+  }
+  return out;
+}
+
+Result<JobResult> check_kept_result(std::string_view text) {
+  PHASE_TRY(const json::object object, parse_object(text));
+  const Reader reader{object};
+  PHASE_TRY(JobResult out, read_result(reader, text));
   if (out.receipt.empty()) {
-    if (!out.error) {
-      out.error = Error{Code::protocol, "the daemon reports neither a receipt nor an error", ""};
-    }
     return out;
   }
-  out.verdict = verdict_of(out, asked, asked.provider ? asked.provider : out.provider);
-  if (out.verdict.ok()) {
-    const receipt::SignedReceipt& good = out.verdict.verified->get();
-    out.completion = good.receipt.completion;
-    out.provider = good.provider;
+  verify::Evidence evidence;
+  evidence.manifest = out.manifest;
+  evidence.provider = out.provider;
+  evidence.salt = out.salt;
+  if (out.output_kept) {
+    evidence.output = summary_of(out.transcript);
   }
+  const json::value* length = reader.at("stdin_length");
+  if (const std::string hex = reader.text("stdin_sha256"); !hex.empty() && length != nullptr) {
+    boost::system::error_code error;
+    job::Commitment input;
+    PHASE_TRY(input.sha256, Sha256::from_hex_text(hex));
+    input.length = length->is_number() ? length->to_number<std::uint64_t>(error) : 0;
+    evidence.input = input;
+  }
+  take_verdict(out, verify::check(out.receipt, evidence));
   return out;
 }
 

@@ -1,4 +1,4 @@
-// wire.h — pieces of the control API's JSON that several files read. Private to this folder.
+// wire.h — pieces of the control API's JSON that several files read, here and in apps/phase.
 #pragma once
 
 #include <string_view>
