@@ -38,4 +38,8 @@ if(PHASE_SANITIZE)
   target_compile_options(phase_flags INTERFACE -fsanitize=${PHASE_SANITIZE} -fno-omit-frame-pointer -U_FORTIFY_SOURCE)
   target_link_options(phase_flags INTERFACE -fsanitize=${PHASE_SANITIZE})
 endif()
+if(PHASE_LIBFUZZER)
+  # Coverage of everything the targets reach; without it libFuzzer mutates blindly.
+  target_compile_options(phase_flags INTERFACE -fsanitize=fuzzer-no-link)
+endif()
 target_include_directories(phase_flags INTERFACE "${CMAKE_SOURCE_DIR}/src" "${CMAKE_SOURCE_DIR}")
