@@ -3,8 +3,8 @@
 
 Each Markdown page of the tree is read. Blocks marked `sh` are run in order, in one shell a page,
 with a home folder of their own and build/bin in the path; a block marked `text` that follows must
-equal what was printed, where `<word>` stands for any text. Commands that other tests run are checked
-to be so. In the READMEs of src, *Try it* names tests that exist.
+equal what was printed, where `<word>` stands for any text. Commands that other tests run are
+checked to be so. In the READMEs of src, *Try it* names tests that exist.
 """
 
 import os

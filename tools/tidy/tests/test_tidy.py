@@ -93,7 +93,7 @@ class Layers(TidyTest):
         self.assertEqual([], self.include("src/peer/a.cpp", "#include <phase_net.h>"))
         self.assertEqual(["seam"], self.include("apps/x/a.cpp", "#include <phase_net.h>"))
         self.assertEqual([], self.include("src/worker/wasm/a.cpp", "#include <wasmtime.h>"))
-        self.assertEqual(["seam"], self.include("tests/x/a.cpp", "#include <wasmtime/func.h>"))
+        self.assertEqual(["seam"], self.include("src/node/a.cpp", "#include <wasmtime/func.h>"))
 
     def test_product_code_does_not_include_tests(self):
         self.assertEqual(["layer"], self.include("src/base/a.cpp", '#include "tests/x/y.h"',
