@@ -4,9 +4,11 @@ declare(strict_types=1);
 
 namespace Plasm;
 
+use Plasm\Exception\Malformed;
 use Plasm\Wire\ArtifactRef;
 use Plasm\Wire\Commitment;
 use Plasm\Wire\JobDocument;
+use Plasm\Wire\PeerId;
 
 /**
  * A job as it is asked for, checked: what is sent to the daemon, and what its manifest is compared
@@ -40,7 +42,7 @@ final class Submission
         'level' => ['level', 'text'],
         'private' => ['private', 'bool'],
         'checkpoint_bytes' => ['checkpoint_bytes', 'count'],
-        'target' => ['target', 'text'],
+        'target' => ['target', 'target'],
     ];
 
     public readonly ArtifactRef $ref;
@@ -73,14 +75,20 @@ final class Submission
     public static function expected(string $wasmPath, array $options, string $target): self
     {
         $wanted = ['target' => $target];
+        $named = [];
         foreach ($options as $name => $value) {
             if (!isset(self::OPTIONS[$name])) {
                 throw new \InvalidArgumentException("Unknown option: {$name}");
             }
             [$key, $type] = self::OPTIONS[$name];
-            if ($value !== null) {
-                $wanted[$key] = self::check($name, $type, $value);
+            if ($value === null) {
+                continue;
             }
+            if (isset($named[$key])) {
+                throw new \InvalidArgumentException("Options {$named[$key]} and {$name} collide");
+            }
+            $named[$key] = $name;
+            $wanted[$key] = self::check($name, $type, $value);
         }
         return new self($wasmPath, self::readModule($wasmPath), $wanted);
     }
@@ -145,6 +153,7 @@ final class Submission
             'seconds' => (is_int($value) || is_float($value)) && $value > 0 && $value <= 3600,
             'bytes' => is_string($value),
             'text' => self::isText($value),
+            'target' => is_string($value) && self::isTarget($value),
             'bool' => is_bool($value),
             'texts' => is_array($value) && array_is_list($value) && self::areTexts($value),
             'map' => is_array($value) && self::areTexts($value)
@@ -158,6 +167,15 @@ final class Submission
             'seconds' => (int) ceil($value * 1000),
             default => $value,
         };
+    }
+
+    private static function isTarget(string $value): bool
+    {
+        try {
+            return $value === 'local' || $value === 'remote' || PeerId::toKey($value) !== '';
+        } catch (Malformed) {
+            return false;
+        }
     }
 
     private static function isText(mixed $value): bool

@@ -91,6 +91,9 @@ final class ClientTest extends TestCase
             ['env' => ['' => 'c']],
             ['env' => ['A' => 1]],
             ['private' => 1],
+            ['target' => 'elsewhere'],
+            ['timeout' => 1, 'timeout_ms' => 1000],
+            ['memory' => 1, 'memory_bytes' => 1 << 20],
             ['entry' => str_repeat('x', 4097)],
         ]);
     }

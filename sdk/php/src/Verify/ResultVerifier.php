@@ -58,7 +58,7 @@ final class ResultVerifier
             $manifest = SignedManifest::read($outcome->manifest);
             self::bindSigner($manifest, $receipt->envelope->signer, $target);
             if ($asked !== null) {
-                self::bindRequest($manifest, $asked);
+                self::bindRequest($manifest, $receipt, $asked);
             }
         } catch (Refusal $refusal) {
             return $verdict->refused($refusal->check, $refusal->getMessage());
@@ -108,8 +108,11 @@ final class ResultVerifier
         self::hold(Check::Audience, $manifest->audience !== null, 'the manifest names no provider');
     }
 
-    private static function bindRequest(SignedManifest $manifest, Submission $asked): void
-    {
+    private static function bindRequest(
+        SignedManifest $manifest,
+        Receipt $receipt,
+        Submission $asked,
+    ): void {
         $body = $manifest->job->body;
         if (!$body instanceof WasmBody) {
             throw new Refusal(Check::JobKind, 'the manifest is not of a wasm job');
@@ -126,23 +129,40 @@ final class ResultVerifier
         self::hold(Check::Profile, $body->profile === $profile, 'the manifest has another profile');
         $level = $asked->asked('level') ?? 'signature';
         self::hold(Check::Level, $manifest->level === $level, 'the manifest has another level');
-        $limits = [
-            'fuel' => $body->fuel,
-            'memory_bytes' => $body->memoryBytes,
-            'table_elements' => $body->tableElements,
-            'output_bytes' => $body->outputBytes,
-            'timeout_ms' => $manifest->wallLimitMs,
+        $private = $asked->asked('private');
+        self::hold(
+            Check::Request,
+            $private === null || $private === $receipt->isPrivate,
+            $private ? 'the job was not run privately' : 'the job was run privately',
+        );
+        $named = [
+            'entry' => [$body->entry, '_start'],
+            'args' => [$body->args, []],
+            'env' => [self::sorted($body->env), []],
+            'fuel' => [$body->fuel, $body->fuel],
+            'memory_bytes' => [$body->memoryBytes, $body->memoryBytes],
+            'table_elements' => [$body->tableElements, $body->tableElements],
+            'output_bytes' => [$body->outputBytes, $body->outputBytes],
+            'timeout_ms' => [$manifest->wallLimitMs, $manifest->wallLimitMs],
         ];
-        foreach ($limits as $name => $has) {
-            $wanted = $asked->asked($name) ?? $has;
-            self::hold(Check::Request, $has === $wanted, "the manifest has another {$name}");
+        foreach (['cpu_cores', 'arch', 'runtime', 'region'] as $name) {
+            $has = $manifest->requirements[$name] ?? '';
+            $named[$name] = [$has, $has];
         }
-        $sameCall = $body->entry === ($asked->asked('entry') ?? '_start')
-            && $body->args === ($asked->asked('args') ?? []);
-        self::hold(Check::Request, $sameCall, 'the manifest has another entry or other args');
-        // Order of names does not matter here; it is the encoding's.
-        $sameEnv = $body->env == ($asked->asked('env') ?? []);
-        self::hold(Check::Request, $sameEnv, 'the manifest has another env');
+        foreach ($named as $name => [$has, $otherwise]) {
+            $wanted = $asked->asked($name) ?? $otherwise;
+            $same = $has === (is_array($wanted) ? self::sorted($wanted) : $wanted);
+            self::hold(Check::Request, $same, "the manifest has another {$name}");
+        }
+    }
+
+    /** A map by its names; the order they were written in does not matter. A list as it is. */
+    private static function sorted(array $values): array
+    {
+        if (!array_is_list($values)) {
+            ksort($values, SORT_STRING);
+        }
+        return $values;
     }
 
     private static function hold(Check $check, bool $holds, string $otherwise): void
