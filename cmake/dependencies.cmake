@@ -14,7 +14,6 @@ find_package(CLI11 REQUIRED)
 
 if(PHASE_TESTS)
   find_package(GTest REQUIRED)
-  find_package(benchmark REQUIRED)
   find_package(Python3 3.11 REQUIRED COMPONENTS Interpreter)
   pkg_check_modules(cbor REQUIRED IMPORTED_TARGET libcbor)
   find_path(RAPIDCHECK_INCLUDE rapidcheck.h REQUIRED)
