@@ -187,7 +187,7 @@ final class DaemonTransportTest extends TestCase
             => ['transcript' => $piece(Documents::OUTPUT . '!')]];
         yield 'stdout as stderr' => ['output_commitment', static fn (): array
             => ['transcript' => $piece(Documents::OUTPUT, 2)]];
-        yield 'meant for the local node' => ['provider_key', static function (): array {
+        yield 'meant for the local node' => ['audience', static function (): array {
             $local = new Documents();
             $local->audience = Documents::key($local->requesterSecret);
             return ['manifest' => base64_encode($local->manifest())];

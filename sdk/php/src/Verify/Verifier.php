@@ -75,14 +75,11 @@ final class Verifier
             $manifest->envelope->signatureHolds(),
             'the manifest is not signed by the key it names',
         );
-        $meant = $manifest->audience === null || hash_equals($manifest->audience, $signer);
-        // Without a provider from the verifier the job went to whom the manifest names.
         $this->hold(
-            Check::ProviderKey,
-            $meant || $provider !== null,
-            "signed by another key than that of the manifest's audience",
+            Check::Audience,
+            $manifest->audience === null || hash_equals($manifest->audience, $signer),
+            'the manifest names another provider',
         );
-        $this->hold(Check::Audience, $meant, 'the manifest names another provider');
         $this->bindJob($receipt, $manifest);
         $this->bindOutput($receipt);
         $this->bindCheckpoints($receipt);
@@ -166,10 +163,10 @@ final class Verifier
                 && hash_equals($receipt->jobId, $said->jobId)
                 && $said->sequence === $number;
             $this->hold(Check::Checkpoint, $ofThisRun, "checkpoint {$number} is of another run");
-            $commitment = $this->salted($receipt, $received->commitment);
+            // Checkpoints are not salted: they go to the requester alone.
             $this->hold(
                 Check::Checkpoint,
-                hash_equals($commitment, $said->output->commitment)
+                hash_equals($received->commitment, $said->output->commitment)
                     && $said->output->length === $received->length
                     && $said->output->segments === $received->segments,
                 "checkpoint {$number} disagrees with the output received by then",
