@@ -65,6 +65,7 @@ void Turnstile::leave() {
 
 struct Alarm::Run {
   std::function<void()> action;  // empty once run or stopped
+  bool asleep = false;
   asio::cancellation_signal signal;
 };
 
@@ -82,8 +83,8 @@ void Alarm::set(Instant at, std::function<void()> action) {
   run_ = run;
   auto sleep = [run, at, &clock = clock_]() -> Task<void> {
     co_await asio::this_coro::throw_if_cancelled(false);
-    // Stopped before this coroutine began: the signal had nobody to reach.
-    if (!run->action) co_return;
+    if (!run->action) co_return;  // stopped before it began
+    run->asleep = true;
     const Result<void> slept = co_await clock.sleep_until(at);
     if (!slept || !run->action) co_return;
     const std::function<void()> act = std::exchange(run->action, nullptr);
@@ -99,7 +100,9 @@ void Alarm::stop() {
   const std::shared_ptr<Run> run = std::exchange(run_, nullptr);
   if (!run->action) return;
   run->action = nullptr;
-  run->signal.emit(asio::cancellation_type::terminal);
+  // A coroutine of Asio that is cancelled before it began throws out of the executor; it looks at
+  // `action` instead.
+  if (run->asleep) run->signal.emit(asio::cancellation_type::terminal);
 }
 
 }  // namespace phase

@@ -42,11 +42,16 @@ requester::Candidate ProviderNode::candidate() const {
 }
 
 SimNetwork::Handler ProviderNode::handler() {
-  return [this](std::unique_ptr<ByteStream> stream, identity::PublicKey peer) -> Task<void> {
-    ++serving;
-    co_await provider.serve(std::move(stream), peer);
-    --serving;
+  // Not a coroutine itself: it would borrow from the function object, which may go first.
+  return [this](std::unique_ptr<ByteStream> stream, identity::PublicKey peer) {
+    return serve(std::move(stream), peer);
   };
+}
+
+Task<void> ProviderNode::serve(std::unique_ptr<ByteStream> stream, identity::PublicKey peer) {
+  ++serving;
+  co_await provider.serve(std::move(stream), peer);
+  --serving;
 }
 
 Task<Result<Bytes>> MemoryInput::read() {

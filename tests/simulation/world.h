@@ -56,6 +56,7 @@ struct ProviderNode {
 
   [[nodiscard]] requester::Candidate candidate() const;
   [[nodiscard]] SimNetwork::Handler handler();
+  [[nodiscard]] Task<void> serve(std::unique_ptr<ByteStream> stream, identity::PublicKey peer);
 
   identity::KeyPair key;
   MemoryWorker worker;
