@@ -1,10 +1,12 @@
-# The two Rust archives, built by cargo into one target folder that may live outside the tree.
+# The two Rust archives. Compiled crates are kept in one folder that may live outside the tree and serves every
+# checkout (PHASE_RUST_TARGET_DIR); the archives themselves belong to this build folder, so that another checkout
+# never changes what is linked here.
 #   phase::rust_wasm   wasmtime's C API; linked by src/worker/wasm only
 #   phase::rust_net    libp2p behind rust/net/include/phase_net.h; linked by src/peer only
 
-set(PHASE_RUST_TARGET_DIR "$ENV{PHASE_RUST_TARGET_DIR}" CACHE PATH "cargo target folder")
+set(PHASE_RUST_TARGET_DIR "$ENV{PHASE_RUST_TARGET_DIR}" CACHE PATH "where cargo keeps compiled crates")
 if(NOT PHASE_RUST_TARGET_DIR)
-  set(PHASE_RUST_TARGET_DIR "${CMAKE_SOURCE_DIR}/rust/target" CACHE PATH "cargo target folder" FORCE)
+  set(PHASE_RUST_TARGET_DIR "${CMAKE_SOURCE_DIR}/rust/target" CACHE PATH "where cargo keeps compiled crates" FORCE)
 endif()
 find_program(PHASE_CARGO cargo HINTS "$ENV{HOME}/.cargo/bin" REQUIRED)
 set(PHASE_WASM_INCLUDE "${CMAKE_BINARY_DIR}/rust/wasm-include")
@@ -12,19 +14,20 @@ file(MAKE_DIRECTORY "${PHASE_WASM_INCLUDE}")
 
 function(phase_rust_library crate)
   string(REPLACE "-" "_" stem "${crate}")
-  set(archive "${PHASE_RUST_TARGET_DIR}/release/lib${stem}.a")
+  set(archive "${CMAKE_BINARY_DIR}/rust/release/lib${stem}.a")
   # cargo writes the .d file itself, with every source it read; BYPRODUCTS tells ninja who makes the archive.
   add_custom_command(
     OUTPUT "${archive}"
     COMMAND ${CMAKE_COMMAND} -E env
-            "CARGO_TARGET_DIR=${PHASE_RUST_TARGET_DIR}"
+            "CARGO_TARGET_DIR=${CMAKE_BINARY_DIR}/rust"
+            "CARGO_BUILD_BUILD_DIR=${PHASE_RUST_TARGET_DIR}"
             "PHASE_WASM_INCLUDE_OUT=${PHASE_WASM_INCLUDE}"
             "${PHASE_CARGO}" build --release --locked --package ${crate}
     # cargo leaves an up-to-date archive untouched; without the touch, ninja would ask again each time.
     COMMAND ${CMAKE_COMMAND} -E touch "${archive}"
     WORKING_DIRECTORY "${CMAKE_SOURCE_DIR}/rust"
     DEPENDS "${CMAKE_SOURCE_DIR}/rust/Cargo.lock" "${CMAKE_SOURCE_DIR}/rust/Cargo.toml"
-    DEPFILE "${PHASE_RUST_TARGET_DIR}/release/lib${stem}.d"
+    DEPFILE "${CMAKE_BINARY_DIR}/rust/release/lib${stem}.d"
     USES_TERMINAL
     VERBATIM)
   add_custom_target(cargo_${stem} DEPENDS "${archive}")
