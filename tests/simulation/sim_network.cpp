@@ -41,6 +41,8 @@ Task<void> SimNetwork::relay(std::shared_ptr<Wire> wire, ByteStream* from, ByteS
     const std::uint64_t most = std::max<std::size_t>(wire->faults.piece_max, 1);
     piece.resize(1 + static_cast<std::size_t>(random_.below(most)));
     const Result<std::size_t> n = co_await from->read(piece);
+    const bool mute = wire->faults.mute_after && wire->carried > *wire->faults.mute_after;
+    if (mute && (!n || *n == 0)) co_return;  // nobody is told of this either
     if (n && *n == 0) {
       to->close_write();
       co_return;

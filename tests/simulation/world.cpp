@@ -15,6 +15,13 @@ Result<void> MemoryReceipts::keep(const manifest::SignedManifest& manifest,
   return {};
 }
 
+Result<void> MemoryReplays::admit(const manifest::JobId& id, UtcTime created, UtcTime expires,
+                                  UtcTime now) {
+  Result<void> taken = record_.admit(id, created, expires, now);
+  if (taken) admitted.push_back(id);
+  return taken;
+}
+
 std::variant<provider::Admitted, provider::Refused> MemoryPolicy::admit(
     const provider::AdmissionRequest& request) {
   ++asked[request.manifest.id];

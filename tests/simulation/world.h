@@ -39,6 +39,18 @@ class MemoryReceipts final : public provider::ReceiptSink {
   std::map<manifest::JobId, std::vector<Bytes>> kept;
 };
 
+/// Remembers job ids, and which were admitted at any time.
+class MemoryReplays final : public manifest::ReplayRecord {
+ public:
+  explicit MemoryReplays(UtcTime began) : record_(began) {}
+  Result<void> admit(const manifest::JobId& id, UtcTime created, UtcTime expires,
+                     UtcTime now) override;
+  std::vector<manifest::JobId> admitted;
+
+ private:
+  manifest::MemoryReplayRecord record_;
+};
+
 /// Takes everything in profile fast at level signature, unless told otherwise.
 class MemoryPolicy final : public provider::AdmissionPolicy {
  public:
@@ -61,7 +73,7 @@ struct ProviderNode {
   identity::KeyPair key;
   MemoryWorker worker;
   MemoryPolicy policy;
-  manifest::MemoryReplayRecord replays;
+  MemoryReplays replays;
   MemoryReceipts receipts;
   provider::Provider provider;
   std::size_t serving = 0;   // streams served now
