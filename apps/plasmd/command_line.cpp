@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <iostream>
 #include <memory>
+#include <span>
 
 #include <CLI/CLI.hpp>
 #include <boost/json.hpp>
@@ -162,16 +163,17 @@ void add_execute_job(CLI::App& root, CommandLine& out) {
   app.callback([&out] { out.verb = Verb::execute_job; });
 }
 
-/// Moves what follows the flags of run and execute-job to where it belongs.
-bool take_module(const CLI::App& app, CommandLine& out) {
+/// Moves what follows the flags of run and execute-job to where it belongs. `tail`: from the first
+/// "--" on, which CLI11 was not shown; it ends the flags when WASM was not among them, else it is
+/// the module's.
+bool take_module(const CLI::App& app, std::span<const char* const> tail, CommandLine& out) {
   std::vector<std::string> rest = app.remaining();
-  if (!rest.empty() && rest.front() == "--") {
-    rest.erase(rest.begin());
-  } else if (!rest.empty() && rest.front().size() > 1 && rest.front().starts_with('-')) {
+  if (!rest.empty() && rest.front().size() > 1 && rest.front().starts_with('-')) {
     std::cerr << "plasmd: unknown option " << printable(rest.front(), 80) << " of "
               << app.get_name() << "; see plasmd " << app.get_name() << " --help\n";
     return false;
   }
+  rest.insert(rest.end(), tail.begin() + (rest.empty() && !tail.empty() ? 1 : 0), tail.end());
   if (rest.empty()) {
     std::cerr << "plasmd: WASM is missing; see plasmd " << app.get_name() << " --help\n";
     return false;
@@ -206,15 +208,22 @@ std::variant<CommandLine, int> parse_command_line(int argc, const char* const* a
   app.add_subcommand("version", "Print the version")->callback([&out] {
     out.verb = Verb::version;
   });
+  const std::span words(argv, static_cast<std::size_t>(argc));
+  const auto mark = std::ranges::find(words, std::string_view("--"),
+                                      [](const char* word) { return std::string_view(word); });
+  const std::span tail(mark, words.end());
   try {
-    app.parse(argc, argv);
+    app.parse(static_cast<int>(mark - words.begin()), argv);
   } catch (const CLI::ParseError& error) {
     return app.exit(error, std::cout, std::cerr) == 0 ? 0 : kExitUsage;
   }
-  if (out.verb == Verb::run && !take_module(*app.get_subcommand("run"), out)) {
-    return kExitUsage;
+  if (out.verb == Verb::run || out.verb == Verb::execute_job) {
+    const auto* const name = out.verb == Verb::run ? "run" : "execute-job";
+    return take_module(*app.get_subcommand(name), tail, out) ? std::variant<CommandLine, int>(out)
+                                                             : kExitUsage;
   }
-  if (out.verb == Verb::execute_job && !take_module(*app.get_subcommand("execute-job"), out)) {
+  if (!tail.empty()) {
+    std::cerr << "plasmd: nothing is expected after --\n";
     return kExitUsage;
   }
   return out;

@@ -208,6 +208,16 @@ TEST_F(ConfigTest, EverythingAfterTheModuleIsItsOwn) {
   EXPECT_EQ(line.job.env.at("A"), "b=c");
 }
 
+TEST_F(ConfigTest, TwoDashesEndTheFlags) {
+  const std::vector<const char*> argv{"plasmd",  "execute-job", "--events", "--",
+                                      "-m.wasm", "--events",    "--"};
+  const auto parsed = parse_command_line(static_cast<int>(argv.size()), argv.data());
+  ASSERT_TRUE(std::holds_alternative<CommandLine>(parsed));
+  const auto& line = std::get<CommandLine>(parsed);
+  EXPECT_EQ(line.wasm, "-m.wasm");
+  EXPECT_EQ(line.args, (std::vector<std::string>{"--events", "--"}));
+}
+
 TEST_F(ConfigTest, AWrongCommandLineIsAUsageError) {
   const std::vector<std::vector<const char*>> lines{
       {"plasmd"},

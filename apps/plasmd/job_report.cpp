@@ -92,7 +92,9 @@ class EventLines final : public JobReport {
     return console_.write(1, event_line(name, object));
   }
   Task<Result<int>> finished(const std::string& object) override {
-    if (!co_await console_.write(1, event_line("result", object))) {
+    Bytes line = event_line("result", object);
+    const bool written = co_await console_.write(1, std::move(line));
+    if (!written) {
       co_return fail(Code::io, "nobody reads our output any more");
     }
     co_return status_of(parse(object));
@@ -164,7 +166,9 @@ class Document final : public JobReport {
     }
     std::string out;
     append_pretty(out, result, 0);
-    if (!co_await console_.write(1, to_bytes(out + "\n"))) {
+    Bytes document = to_bytes(out + "\n");
+    const bool written = co_await console_.write(1, std::move(document));
+    if (!written) {
       co_return fail(Code::io, "nobody reads our output any more");
     }
     co_return status_of(result);
@@ -186,7 +190,9 @@ class Streams final : public JobReport {
     }
     const json::object event = parse(text);
     const int descriptor = event.at("stream").to_number<int>();
-    co_return co_await console_.write(descriptor, bytes_at(event, "data"));
+    Bytes bytes = bytes_at(event, "data");
+    const bool written = co_await console_.write(descriptor, std::move(bytes));
+    co_return written;
   }
   Task<Result<int>> finished(const std::string& text) override {
     const json::object result = parse(text);
@@ -206,9 +212,7 @@ class Streams final : public JobReport {
     if (kind == "exited") {
       co_return module_status(*completion);
     }
-    co_return kind == "cancelled" ? kExitCancelled
-    : reason == "wall"            ? kExitTimeout
-                                  : kExitNotExited;
+    co_return kind == "cancelled" ? kExitCancelled : kExitNotExited;
   }
 
  private:

@@ -11,11 +11,10 @@
 
 namespace phase::plasmd {
 
-/// `run` ends with this when the module ended otherwise than by itself (trap, limit, not a module).
-inline constexpr int kExitNotExited = 125;
-/// … by its wall limit,
-inline constexpr int kExitTimeout = 124;
-/// … cancelled.
+/// `run` ends with this when the module ended otherwise than by itself (trap, limit, not a module),
+/// as `phase run` does.
+inline constexpr int kExitNotExited = 1;
+/// … and with this when it was cancelled.
 inline constexpr int kExitCancelled = 130;
 /// A receipt that does not verify, as spec/errors.md has it.
 inline constexpr int kExitNotVerified = 3;

@@ -181,7 +181,8 @@ class OneShot {
     if (signalled_) {
       static_cast<void>(book_->cancel(id_));
     }
-    if (!co_await report_->accepted(id_)) {
+    const bool told = co_await report_->accepted(id_);
+    if (!told) {
       co_return cannot_write();
     }
     asio::co_spawn(context_, feed(), asio::detached);
@@ -197,7 +198,8 @@ class OneShot {
       if (event->last) {
         co_return co_await report_->finished(event->data);
       }
-      if (!co_await report_->happened(event->name, event->data)) {
+      const bool shown = co_await report_->happened(event->name, event->data);
+      if (!shown) {
         static_cast<void>(book_->cancel(id_));
         co_return cannot_write();
       }

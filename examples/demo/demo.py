@@ -1,10 +1,12 @@
 #!/usr/bin/env python3
-"""The main job, end to end: a WASM job crosses the network and comes back with a receipt that verifies.
+"""The main job, end to end: a WASM job crosses the network and its receipt verifies.
 
-A bootstrap node, two providers and a requester start with temporary keys, ports and folders. The requester knows only the
-bootstrap node's address. Each step prints what it shows; a step that fails ends the demo with a non-zero status.
+A bootstrap node, two providers and a requester start with temporary keys, ports and folders. The
+requester knows only the bootstrap node's address. Each step prints what it shows; a step that fails
+ends the demo with a non-zero status.
 
-    examples/demo/demo.py [--bin build/bin] [--module examples/hello.wasm] [--keep-logs FOLDER] [--loopback]
+    examples/demo/demo.py [--bin build/bin] [--module examples/hello.wasm] [--keep-logs FOLDER]
+                          [--loopback]
 """
 
 import argparse
@@ -52,7 +54,8 @@ def wait_providers(node, count):
             if len(found) >= count:
                 return found
         time.sleep(0.2)
-    raise LabError(f"found {len(found)} of {count} providers in {FOUND_SECONDS_MAX} s: {both(done)}")
+    raise LabError(
+        f"found {len(found)} of {count} providers in {FOUND_SECONDS_MAX} s: {both(done)}")
 
 
 def run_php(requester, lab, module):
@@ -137,7 +140,8 @@ def demo(lab, module):
     step("phase run: the same job from the command line")
     save = requester.host.folder / "saved"
     served_by = run_phase(requester, module, save)
-    require(served_by in providers and served_by != requester.peer_id, "the receipt's key is not a provider's")
+    require(served_by in providers and served_by != requester.peer_id,
+            "the receipt's key is not a provider's")
     say(f"served by {providers[served_by]}")
     tamper(requester, save)
 
@@ -153,7 +157,8 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
     parser.add_argument("--bin", default=ROOT / "build" / "bin", help="folder of the programs")
     parser.add_argument("--module", default=ROOT / "examples" / "hello.wasm")
-    parser.add_argument("--keep-logs", metavar="FOLDER", help="copy the nodes' logs there at the end")
+    parser.add_argument("--keep-logs", metavar="FOLDER",
+                        help="copy the nodes' logs there at the end")
     parser.add_argument("--loopback", action="store_true", help="no network namespaces")
     options = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))

@@ -1,7 +1,8 @@
 """Nodes on one machine that meet over a network: for the demo and the functional tests.
 
-As root every host is a network namespace on one bridge, with a user of its own; otherwise all hosts are this machine
-and differ by port. Everything lives in one temporary folder and is gone after `Lab.close()`.
+As root every host is a network namespace on one bridge, with a user of its own; otherwise all hosts
+are this machine and differ by port. Everything lives in one temporary folder and is gone after
+`Lab.close()`.
 """
 
 import json
@@ -35,7 +36,7 @@ def run(command, **options):
 
 
 def namespaces_allowed():
-    """Whether this process may make network namespaces (root with iproute2, outside tight containers)."""
+    """Whether this process may make network namespaces: root with iproute2, no tight container."""
     if os.geteuid() != 0 or shutil.which("ip") is None:
         return False
     name = f"phase-try-{os.getpid()}"
@@ -225,7 +226,7 @@ class Lab:
         return self.hosts[name]
 
     def start(self, name, *arguments, listen=True):
-        """Starts a node on the host of that name. mDNS is off: nodes know only what they are told."""
+        """Starts a node on the host of that name. mDNS is off: it knows only what it is told."""
         host = self.host(name)
         words = ["--no-mdns", *arguments]
         if listen:

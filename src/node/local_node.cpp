@@ -69,7 +69,8 @@ struct LocalNode::State final : requester::Network {
     }
     // Own jobs wait here for as long as it takes, so that the provider never answers `busy` to its
     // owner.
-    if (!co_await turn.enter()) {
+    const bool entered = co_await turn.enter();
+    if (!entered) {
       co_return fail(Code::cancelled, "cancelled while waiting for a place");
     }
     auto ends = make_memory_stream(world.executor);

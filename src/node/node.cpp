@@ -162,7 +162,8 @@ Task<void> Node::State::announce(std::shared_ptr<State> self) {
       co_return;
     }
     self->world.log.debug("not announced yet: {}", printable(done.error().text()));
-    if (!co_await self->pause(wait)) {
+    const bool go_on = co_await self->pause(wait);
+    if (!go_on) {
       co_return;
     }
     wait = std::min<Duration>(2 * wait, kRedialMax);
@@ -185,7 +186,8 @@ Task<void> Node::State::keep_connected(std::shared_ptr<State> self, std::string 
       self->world.log.warn("peer {} cannot be reached, trying again: {}", printable(address),
                            printable(dialled.error().text()));
     }
-    if (!co_await self->pause(wait)) {
+    const bool go_on = co_await self->pause(wait);
+    if (!go_on) {
       co_return;
     }
     wait = std::min<Duration>(2 * wait, kRedialMax);

@@ -20,7 +20,11 @@ Task<void> read_out(ByteStream& stream) {
 }
 
 Task<Result<Bytes>> exchange(ByteStream& stream) {
-  PHASE_CO_TRY_VOID(co_await offer::write_frame(stream, offer::End{}));
+  const offer::Frame end = offer::End{};
+  const auto written = co_await offer::write_frame(stream, end);
+  if (!written) {
+    co_return fail(written.error());
+  }
   stream.close_write();
   PHASE_CO_TRY(auto frame, co_await offer::read_frame(stream));
   auto* const node = std::get_if<offer::NodeFrame>(&frame);
@@ -52,11 +56,15 @@ Task<void> NodeDocument::answer(std::shared_ptr<NodeDocument> self,
   alarm.set(self->world_.clock.now() + kDocumentStreamMax, [s = stream.get()] { s->reset(); });
   const auto asked = co_await offer::read_frame(*stream);
   if (asked && std::holds_alternative<offer::End>(*asked) && self->source_) {
-    const offer::NodeFrame frame{self->envelope()};
-    if (co_await offer::write_frame(*stream, frame) &&
-        co_await offer::write_frame(*stream, offer::End{})) {
-      stream->close_write();
-      co_await read_out(*stream);
+    const offer::Frame frame = offer::NodeFrame{self->envelope()};
+    const offer::Frame end = offer::End{};
+    const auto sent = co_await offer::write_frame(*stream, frame);
+    if (sent) {
+      const auto ended = co_await offer::write_frame(*stream, end);
+      if (ended) {
+        stream->close_write();
+        co_await read_out(*stream);
+      }
     }
   } else {
     stream->reset();

@@ -208,7 +208,8 @@ Task<void> RemoteNetwork::State::look_up(std::shared_ptr<State> self,
 
 Task<void> RemoteNetwork::State::ask(std::shared_ptr<State> self, std::shared_ptr<Search> search,
                                      Wanted wanted, identity::PublicKey key) {
-  if (co_await self->asking.enter()) {
+  const bool entered = co_await self->asking.enter();
+  if (entered) {
     if (!self->closed && self->world.clock.now() < search->ends) {
       const auto learned = co_await self->learn(key);
       if (!learned && !self->closed) {
@@ -263,7 +264,8 @@ Task<void> RemoteNetwork::State::wait_for(std::shared_ptr<Search> search, Deadli
       break;
     }
     alarm.set(until, [event] { event->notify(); });
-    if (!co_await event->wait()) {
+    const bool woken = co_await event->wait();
+    if (!woken) {
       break;
     }
   }
