@@ -199,14 +199,15 @@ Result<std::optional<std::string>> read_events(Child& child, RunView& view) {
     if (event->as_string() == "result") {
       return std::optional{std::move(line)};
     }
-    if (event->as_string() == "output") {
-      PHASE_TRY(const job::OutputPiece piece, sdk::read_output(json::value(object)));
-      sdk::JobEvent out;
-      out.name = "output";
+    sdk::JobEvent out;
+    out.name = std::string{event->as_string()};
+    if (out.name == "output") {
+      PHASE_TRY(job::OutputPiece piece, sdk::read_output(json::value(object)));
       out.stream = piece.stream;
-      out.data = piece.data;
-      PHASE_TRY_VOID(view.event(out));
+      out.data = std::move(piece.data);
     }
+    out.json = std::move(line);
+    PHASE_TRY_VOID(view.event(out));
   }
 }
 
