@@ -93,9 +93,9 @@ def run_page(page, tests):
         expectations.append((body, expected))
     if len(script) == 1 + len(expectations):
         return complaints
-    status, output = run_script("\n".join(script))
+    status, output, errors = run_script("\n".join(script))
     if status != 0:
-        return complaints + [f"a command ended with status {status}:\n{output}"]
+        return complaints + [f"a command ended with status {status}:\n{output}\n{errors}"]
     for (body, expected), printed in zip(expectations, output.split("\n@@block@@\n")[1:]):
         if expected is not None and not matches(expected, printed):
             complaints.append(f"{body.strip()}\nprinted\n{printed}\nthe page says\n{expected}")
@@ -109,19 +109,19 @@ def run_script(script):
                        "XDG_RUNTIME_DIR": home, "LANG": "C.UTF-8"}
         with subprocess.Popen(["bash", "-c", script], cwd=ROOT, env=environment, text=True,
                               stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                              stderr=subprocess.STDOUT, start_new_session=True,
+                              stderr=subprocess.PIPE, start_new_session=True,
                               errors="replace") as process:
             try:
-                output, _ = process.communicate(timeout=PAGE_SECONDS_MAX)
+                output, errors = process.communicate(timeout=PAGE_SECONDS_MAX)
                 status = process.returncode
             except subprocess.TimeoutExpired:
-                status, output = 124, f"no end after {PAGE_SECONDS_MAX} s"
+                status, output, errors = 124, "", f"no end after {PAGE_SECONDS_MAX} s"
             finally:
                 try:
                     os.killpg(process.pid, signal.SIGKILL)
                 except ProcessLookupError:
                     pass
-    return status, output
+    return status, output, errors
 
 
 def try_it(page, tests):

@@ -33,6 +33,14 @@ def check_link(tree, path, number, target):
     return None
 
 
+def named_exists(tree, path, named):
+    """Whether a path named in a file is there: seen from the root or from a folder above the file."""
+    folder = posixpath.dirname(path)
+    while folder and not tree.exists(posixpath.join(folder, named)):
+        folder = posixpath.dirname(folder)
+    return tree.exists(posixpath.join(folder, named))
+
+
 def check(tree):
     findings = []
     for path in tree.select("", (".md",)):
@@ -48,7 +56,6 @@ def check(tree):
     for path in tree.select("", (".md", ".h", ".cpp", ".cmake", "CMakeLists.txt", ".rs", ".php")):
         for number, line in tree.lines(path):
             for named in NAMED.findall(line):
-                near = posixpath.normpath(posixpath.join(posixpath.dirname(path), named))
-                if not tree.exists(named) and not tree.exists(near) and not allowed(line, "link"):
+                if not named_exists(tree, path, named) and not allowed(line, "link"):
                     findings.append(Finding(path, number, "link", f"{named} is not there"))
     return findings

@@ -32,6 +32,8 @@ BANNED = [
      "wait for the event itself, or move a manual clock"),
     ("sleep", r"^(tests|tools|sdk)/.*", r"\btime\.sleep\s*\(",
      "wait for the event; where only polling is possible, in one helper with a deadline"),
+    ("disabled", r"\.(cpp|h|php)$", r"\bDISABLED_\w+|markTest(Skipped|Incomplete)\s*\(\s*\)",
+     "a test runs, or skips and says why"),
     ("registry", r".*", HOSTS, "name the registry, not its host: mirrors differ"),
     ("path", r".*", PATHS, "no path of one machine"),
     ("assert", r"^src/.*\.(h|cpp)$", r"(?<![\w_])assert\s*\(",

@@ -217,6 +217,11 @@ class Words(TidyTest):
         self.assertEqual([], self.line("tests/functional/a.py",
                                        "time.sleep(1)  # tidy: allow(sleep): has a deadline"))
 
+    def test_a_test_is_never_switched_off(self):
+        self.assertEqual(["disabled"], self.line("src/a/a_test.cpp", "TEST(A, DISABLED_B) {}"))
+        self.assertEqual(["disabled"], self.line("sdk/a.php", "$this->markTestSkipped();"))
+        self.assertEqual([], self.line("sdk/a.php", "$this->markTestSkipped('no ext-sodium');"))
+
     def test_hosts_and_paths_of_one_machine(self):
         self.assertEqual(["registry"], self.line("docs/a.md", "see https://py" + "pi.org/x"))
         self.assertEqual(["path"], self.line("docs/a.md", "cd /wo" + "rk/main"))
@@ -307,6 +312,8 @@ class Links(TidyTest):
         self.assertEqual([], self.rules(links.check, {"src/a.h": "// spec/job.md\n",
                                                       "spec/job.md": ""}))
         self.assertEqual(["link"], self.rules(links.check, {"src/a.h": "// spec/jobs.md\n"}))
+        self.assertEqual([], self.rules(links.check, {"rust/net/include/a.h": "// src/a.rs\n",
+                                                      "rust/net/src/a.rs": ""}))
 
 
 if __name__ == "__main__":
