@@ -1,0 +1,33 @@
+"""SPECIFICATION.md: a figure stands only where a benchmark prints its row."""
+
+import pathlib
+import re
+import unittest
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+ROW = re.compile(r"^\| ([^|]+) \| `([^`]+)` \| ([^|]+) \| ([^|]+) \|$", re.MULTILINE)
+
+
+class Specification(unittest.TestCase):
+    def setUp(self):
+        self.rows = ROW.findall((ROOT / "SPECIFICATION.md").read_text(encoding="utf-8"))
+        self.printed = "\n".join(path.read_text(encoding="utf-8")
+                                 for path in (ROOT / "tests/bench").glob("*")
+                                 if path.suffix in (".cpp", ".h", ".py"))
+
+    def test_there_are_rows(self):
+        self.assertGreater(len(self.rows), 5)
+
+    def test_a_measured_row_is_printed_by_a_benchmark(self):
+        for what, name, _, measured in self.rows:
+            if measured.strip() != "open":
+                self.assertIn(f'"{name}"', self.printed, f"no benchmark prints the row of: {what}")
+
+    def test_an_open_row_is_not_measured_already(self):
+        for what, name, _, measured in self.rows:
+            if measured.strip() == "open":
+                self.assertNotIn(f'"{name}"', self.printed, f"a figure is to be had for: {what}")
+
+
+if __name__ == "__main__":
+    unittest.main()
