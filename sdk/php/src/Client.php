@@ -237,7 +237,7 @@ final class Client
             }
             return $given;
         }
-        return $transport->writeInput($jobId, $input ?? '', $deadline) ? ($input ?? '') : $input;
+        return $transport->writeInput($jobId, $input, $deadline) ? ($input ?? '') : $input;
     }
 
     /** @param list<array{int, string}>|null $transcript */

@@ -130,7 +130,8 @@ final class Submission
     /** Body of `POST /v1/jobs`. */
     public function toJson(): string
     {
-        $body = ['module' => bin2hex($this->ref->sha256)] + $this->wanted;
+        // Null says that stdin is streamed; left out, it would be empty.
+        $body = ['module' => bin2hex($this->ref->sha256)] + $this->wanted + ['stdin' => null];
         if (isset($body['stdin'])) {
             $body['stdin'] = base64_encode($body['stdin']);
         }

@@ -64,6 +64,14 @@ final class ClientTest extends TestCase
         ];
     }
 
+    public function testStdinIsStreamedUnlessItIsGiven(): void
+    {
+        $streamed = Submission::of($this->module, [], 'local')->toJson();
+        self::assertStringContainsString('"stdin":null', $streamed);
+        $given = Submission::of($this->module, ['stdin' => ''], 'local')->toJson();
+        self::assertStringContainsString('"stdin":""', $given);
+    }
+
     /** @dataProvider wrongJobs */
     public function testRefusesWrongJobs(array $options): void
     {

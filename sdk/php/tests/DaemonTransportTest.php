@@ -116,6 +116,16 @@ final class DaemonTransportTest extends TestCase
         self::assertStringContainsString('"env":{}', $body);
     }
 
+    public function testInputThatWasWrittenElsewhereIsTakenFromTheDaemonsRecord(): void
+    {
+        $server = new ScriptedServer([
+            self::PROBE,
+            ScriptedServer::json(200, self::state('done')),
+            ScriptedServer::json(200, self::result(new Documents())),
+        ]);
+        self::assertSame(Documents::OUTPUT, self::client($server)->result(self::ID)->stdout());
+    }
+
     public function testAnotherModuleHashIsAProtocolError(): void
     {
         $other = ['sha256' => str_repeat('0', 64)];
@@ -133,7 +143,7 @@ final class DaemonTransportTest extends TestCase
             ScriptedServer::json(200, self::state('failed') + ['error' => $error]),
         ]);
         try {
-            self::client($server)->result(self::ID);
+            self::client($server)->result(self::ID, '');
             self::fail('A result from nobody');
         } catch (NoProvider $nobody) {
             self::assertSame('no provider found (start one)', $nobody->text());
@@ -147,7 +157,7 @@ final class DaemonTransportTest extends TestCase
         $written = ScriptedServer::answer("HTTP/1.1 204 N\r\n\r\n");
         $server = new ScriptedServer([self::PROBE, $written, $slow, $slow, $slow, $slow]);
         $this->expectException(Timeout::class);
-        self::client($server, ['timeout' => 0.15])->result(self::ID);
+        self::client($server, ['timeout' => 0.15])->result(self::ID, '');
     }
 
     public function testAcceptsAResultOnlyWithAReceiptThatVerifies(): void
@@ -366,7 +376,7 @@ final class DaemonTransportTest extends TestCase
             ScriptedServer::answer("HTTP/1.1 200 OK\r\n\r\n{$json}"),
         ]);
         $this->expectException(ProtocolError::class);
-        self::client($server)->result(self::ID);
+        self::client($server)->result(self::ID, '');
     }
 
     /** @return list<array{string}> */
@@ -395,7 +405,7 @@ final class DaemonTransportTest extends TestCase
             ScriptedServer::json(200, self::state('failed')),
         ]);
         $this->expectException(JobFailed::class);
-        self::client($server)->result(self::ID);
+        self::client($server)->result(self::ID, '');
     }
 
     public function testOutputThatIsNotKeptAnyMoreIsAFailure(): void

@@ -33,7 +33,7 @@ final class FpmTest extends TestCase
         // A third request gets the same again: nothing was taken away.
         $third = $fpm->get(self::SCRIPT, $query, $params);
         self::assertSame('dlroW ,olleH', $third['stdout'] ?? $third);
-        $query['module'] = Programs::plasmd();
+        $query['module'] = __FILE__;
         $other = $fpm->get(self::SCRIPT, $query, $params);
         self::assertSame('verification_failed', $other['error'] ?? $other);
     }

@@ -77,8 +77,12 @@ final class DaemonTransport implements TransportInterface
         return $job->string('id');
     }
 
-    public function writeInput(string $jobId, string $input, Deadline $deadline): bool
+    public function writeInput(string $jobId, ?string $input, Deadline $deadline): bool
     {
+        if ($input === null && $this->isOver($jobId, $deadline)) {
+            return false;
+        }
+        $input ??= '';
         $path = $this->path($jobId, '/stdin');
         for ($offset = 0; $offset === 0 || $offset < strlen($input); $offset += strlen($piece)) {
             $piece = substr($input, $offset, self::STDIN_PIECE_BYTES);
@@ -160,6 +164,16 @@ final class DaemonTransport implements TransportInterface
             fn (): Fields => $this->json('GET', "/v1/providers?{$query}", $limit),
             $limit,
         )->objects('providers');
+    }
+
+    private function isOver(string $jobId, Deadline $deadline): bool
+    {
+        $path = $this->path($jobId, '');
+        $state = $this->retry->run(
+            fn (): Fields => $this->json('GET', $path, $deadline),
+            $deadline,
+        )->string('state');
+        return in_array($state, ['done', 'failed', 'cancelled'], true);
     }
 
     /** Null while the job runs. */

@@ -106,9 +106,9 @@ final class LocalTransport implements TransportInterface
         return $id;
     }
 
-    public function writeInput(string $jobId, string $input, Deadline $deadline): bool
+    public function writeInput(string $jobId, ?string $input, Deadline $deadline): bool
     {
-        return $this->node($jobId)->giveInput($input);
+        return $this->node($jobId)->giveInput($input ?? '');
     }
 
     public function outcome(string $jobId, Deadline $deadline): JobOutcome

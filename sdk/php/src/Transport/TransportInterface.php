@@ -19,11 +19,12 @@ interface TransportInterface
     public function submit(Submission $submission, Deadline $deadline): string;
 
     /**
-     * Writes all of stdin and closes it. False when it had been closed before.
+     * Writes all of stdin (null: nothing) and closes it. False when it had been closed before, or,
+     * with null, when the job is over: then somebody else's input may have been its stdin.
      *
      * @throws PlasmException
      */
-    public function writeInput(string $jobId, string $input, Deadline $deadline): bool;
+    public function writeInput(string $jobId, ?string $input, Deadline $deadline): bool;
 
     /**
      * Waits for the end of a job.
