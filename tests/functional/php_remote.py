@@ -75,7 +75,7 @@ def check(lab, module):
     status, out, err = run_example(requester, lab, "remote_test.php", module)
     require(status != 0, f"remote_test.php succeeded with no provider there:\n{out}")
     require("Receipt verified" not in out, f"it verified a receipt of nobody:\n{out}")
-    require(re.search(r"✗ .*provider.* \(.+\) \[unavailable\]", err),
+    require(re.search(r"^✗ No provider .+ \(.+\) \[unavailable\]$", err, re.MULTILINE),
             f"no clear message with no provider there:\n{err}")
 
 

@@ -55,6 +55,12 @@ final class Failure
             'protocol', 'malformed' => ProtocolError::class,
             default => JobFailed::class,
         };
-        return new $class($error->string('message'), $code, $error->stringOrNull('hint') ?? '');
+        $message = $error->string('message');
+        $hint = $error->stringOrNull('hint') ?? '';
+        if ($class === NoProvider::class) {
+            $message = "No provider could take the job: {$message}";
+            $hint = $hint === '' ? 'see who is there with: phase providers' : $hint;
+        }
+        return new $class($message, $code, $hint);
     }
 }
