@@ -1,6 +1,7 @@
 #include "tests/simulation/scenario.h"
 
 #include <algorithm>
+#include <iostream>
 
 #include "protocol/verify/verify.h"
 #include "tests/simulation/rogue.h"
@@ -27,7 +28,7 @@ struct Errand {
 
 class Scenario {
  public:
-  explicit Scenario(std::uint64_t seed);
+  Scenario(std::uint64_t seed, bool tell);
   Report play();
 
  private:
@@ -44,6 +45,9 @@ class Scenario {
   void check_provider(Report& report, const RogueNode& rogue);
   const RogueNode* who(const identity::PublicKey& key) const;
 
+  void note(std::size_t errand, const std::string& line);
+
+  const bool tell_;
   Stage stage_;
   identity::KeyPair key_;
   SimNetwork network_;
@@ -61,8 +65,9 @@ requester::RequesterLimits requester_limits(SimContext& world) {
   return limits;
 }
 
-Scenario::Scenario(std::uint64_t seed)
-    : stage_(seed),
+Scenario::Scenario(std::uint64_t seed, bool tell)
+    : tell_(tell),
+      stage_(seed),
       key_(identity::KeyPair::generate(stage_.random)),
       network_(stage_.clock, stage_.random, world().get_executor(), key_.public_key()),
       requester_({stage_.clock, stage_.random, key_, network_, world().get_executor()},
@@ -93,6 +98,7 @@ WireFaults Scenario::pick_faults() {
 void Scenario::add_provider(bool honest) {
   const Lie lie = honest ? Lie::none : static_cast<Lie>(world().choose(kLies));
   lies_.push_back(lie);
+  if (tell_) std::cout << "provider " << lies_.size() << ": " << lie_name(lie) << "\n";
   providers_.push_back(std::make_unique<RogueNode>(stage_.clock, stage_.random,
                                                    world().get_executor(), lie, limits_));
   requester::Candidate candidate = providers_.back()->node.candidate();
@@ -119,8 +125,18 @@ void Scenario::add_errand() {
   if (world().chance(2)) errand->request.job.stdin_commitment = job::commit(errand->given);
   errand->input.repeatable = !world().chance(4);
   errand->input.ends = errand->request.job.stdin_commitment || !world().chance(4);
-  errand->heard.hook = [this](const std::string& line) { world().note(line); };
+  errand->heard.hook = [this, number = errands_.size()](const std::string& line) {
+    note(number, line);
+  };
+  note(errands_.size(), errand->behaviour + " with " + std::to_string(size) + " bytes of stdin");
   errands_.push_back(std::move(errand));
+}
+
+void Scenario::note(std::size_t errand, const std::string& line) {
+  world().note(line);
+  if (!tell_) return;
+  std::cout << world().now().ns / 1'000'000 << " ms, step " << world().steps() << ", request "
+            << errand << ": " << line << "\n";
 }
 
 Task<void> Scenario::run(Errand& errand, Duration begin) {
@@ -258,8 +274,8 @@ void Scenario::check_provider(Report& report, const RogueNode& rogue) {
 
 }  // namespace
 
-Report play_scenario(std::uint64_t seed) {
-  return Scenario(seed).play();
+Report play_scenario(std::uint64_t seed, bool tell) {
+  return Scenario(seed, tell).play();
 }
 
 }  // namespace phase::simulation

@@ -15,6 +15,7 @@ struct Report {
   std::size_t verified = 0, refused = 0, errors = 0, cancelled = 0;
 };
 
-[[nodiscard]] Report play_scenario(std::uint64_t seed);
+/// With `tell`, prints what happens, with virtual times.
+[[nodiscard]] Report play_scenario(std::uint64_t seed, bool tell = false);
 
 }  // namespace phase::simulation

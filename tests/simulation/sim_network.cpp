@@ -6,6 +6,12 @@
 #include <boost/asio/detached.hpp>
 
 namespace phase::simulation {
+namespace {
+
+/// After so long without an answer a transport gives a connection up by itself.
+constexpr Duration kTransportTimeout = 60s;
+
+}  // namespace
 
 /// The middle of a stream: two inner ends, and what happens between them.
 struct SimNetwork::Wire {
@@ -65,7 +71,12 @@ Task<void> SimNetwork::relay(std::shared_ptr<Wire> wire, ByteStream* from, ByteS
       to->reset();
       co_return;
     }
-    if (wire->faults.mute_after && wire->carried > *wire->faults.mute_after) continue;
+    if (wire->faults.mute_after && wire->carried > *wire->faults.mute_after) {
+      static_cast<void>(co_await clock_.sleep_for(kTransportTimeout));
+      from->reset();
+      to->reset();
+      co_return;
+    }
     const ByteView bytes = ByteView(piece).first(*n);
     const Result<void> written = co_await to->write(bytes);
     if (!written) {

@@ -17,7 +17,8 @@ struct WireFaults {
   Duration delay_max{0};                       ///< each piece waits up to so long
   std::size_t piece_max = kMemoryStreamBytes;  ///< bytes travel in pieces of 1 … so many
   std::optional<std::uint64_t> cut_after;      ///< after so many bytes both ends see a reset
-  std::optional<std::uint64_t> mute_after;  ///< after so many bytes nothing arrives, nobody is told
+  std::optional<std::uint64_t>
+      mute_after;  ///< after so many bytes nothing arrives; told a minute later
 };
 
 /// Pieces travel only outside of [from, to); who waits meanwhile is not told.

@@ -37,10 +37,11 @@ struct Search {
   StdinSource& input;
   Observer& observer;
   CancelToken& cancel;
-  std::deque<Place> places;
+  std::deque<Place> places = {};
   bool input_touched = false, saw_output = false;
-  std::optional<Outcome> last_outcome;
-  std::optional<Error> last_error;
+  std::optional<Outcome> last_outcome = {};
+  bool outcome_is_heard = false;  // what the observer heard last belongs to last_outcome
+  std::optional<Error> last_error = {};
 };
 
 Error no_provider(const std::vector<Candidate>& found, const manifest::Requirements& needs) {
@@ -108,6 +109,9 @@ Task<bool> prepare_retry(Search& search, std::size_t attempt) {
   co_await pause(search, wait);
   if (search.saw_output) search.observer.on_restart();
   search.saw_output = false;
+  search.outcome_is_heard = false;
+  // That a provider gave up is settled by what the next one does; a refused receipt is not hidden.
+  if (search.last_outcome && gave_up(*search.last_outcome)) search.last_outcome.reset();
   co_return true;
 }
 
@@ -117,6 +121,7 @@ bool settle(Search& search, Place place, AttemptResult result) {
   if (result.outcome) {
     const bool good = result.outcome->verdict.ok() && !gave_up(*result.outcome);
     search.last_outcome = std::move(result.outcome);
+    search.outcome_is_heard = true;
     if (good || search.cancel.requested()) return true;
     const verify::Verdict& verdict = search.last_outcome->verdict;
     const Error why =
@@ -147,7 +152,7 @@ Task<Result<Outcome>> Requester::run(Request request, StdinSource& input, Observ
   if (!request.module || request.module->size() != request.job.module.length) {
     co_return fail(Code::invalid_argument, "the module's bytes are not those the job names");
   }
-  Search search{world_, limits_, request, input, observer, cancel, {}, false, false, {}, {}};
+  Search search{world_, limits_, request, input, observer, cancel};
   if (!cancel.requested()) PHASE_CO_TRY_VOID(co_await discover(search));
   for (std::size_t attempt = 0; attempt < limits_.attempts_max; ++attempt) {
     if (search.places.empty()) break;
@@ -164,7 +169,10 @@ Task<Result<Outcome>> Requester::run(Request request, StdinSource& input, Observ
     AttemptResult result = co_await one->run();
     if (settle(search, place, std::move(result))) break;
   }
-  if (search.last_outcome) co_return std::move(*search.last_outcome);
+  if (search.last_outcome) {
+    if (!search.outcome_is_heard && search.saw_output) observer.on_restart();
+    co_return std::move(*search.last_outcome);
+  }
   if (cancel.requested()) co_return fail(Code::cancelled, "the job was cancelled");
   if (search.last_error) co_return fail(std::move(*search.last_error));
   co_return fail(Code::unavailable, "no provider was asked", "allow at least one attempt");

@@ -135,12 +135,17 @@ class Requester {
   };
   Requester(World world, RequesterLimits limits) : world_(world), limits_(limits) {}
 
-  /// Runs one request to its outcome. A verdict that is not ok counts as a failed attempt (another
-  /// provider is tried); when attempts run out the last bad outcome is returned, never hidden. So
-  /// does a verified receipt that says the provider could not finish (completion `failed`, other
-  /// than input_incomplete). Errors: Code::unavailable (no provider; hint names the next step),
-  /// rejected, timed_out, cancelled,
-  ///         connection_closed, verification_failed is never an error here but a verdict.
+  /// Runs one request to its outcome. Another provider is tried after an error, after a verdict
+  /// that is not ok, and after a verified receipt that says its provider could not finish
+  /// (completion `failed`, other than input_incomplete). When attempts run out, a refused receipt
+  /// is returned, never hidden; `on_restart` is called first when the observer heard output of
+  /// another attempt since. Everything borrowed is free again when this returns.
+  ///
+  /// Errors: Code::unavailable (no provider; the hint names the next step), rejected, busy,
+  ///         timed_out, cancelled, connection_closed, protocol, invalid_argument; what the input
+  ///         source failed with. verification_failed is never an error here but a verdict.
+  /// Cancellation: by the token, within RequesterLimits::cancel_max; while discovering or dialling,
+  ///         when that ends (discovery_max, open_max).
   [[nodiscard]] Task<Result<Outcome>> run(Request request, StdinSource& input, Observer& observer,
                                           CancelToken& cancel);
 
