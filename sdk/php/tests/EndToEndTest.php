@@ -248,6 +248,7 @@ final class EndToEndTest extends TestCase
     /** @return array{int, string, string} */
     private static function runExample(string $name, bool $withDaemon): array
     {
+        $plasmd = Programs::plasmd();
         $home = TempFolder::make();
         $socket = $withDaemon ? self::daemon()->socket : "{$home}/nobody";
         $files = [['file', '/dev/null', 'r'], ['pipe', 'w'], ['file', "{$home}/err", 'w']];
@@ -260,7 +261,7 @@ final class EndToEndTest extends TestCase
                 'PATH' => getenv('PATH'),
                 'HOME' => $home,
                 'PHASE_CONTROL_SOCKET' => $socket,
-                'PLASMD_PATH' => Programs::plasmd(),
+                'PLASMD_PATH' => $plasmd,
             ],
         );
         $out = (string) stream_get_contents($pipes[1]);

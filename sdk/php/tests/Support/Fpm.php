@@ -29,6 +29,7 @@ final class Fpm
 
     public function __construct()
     {
+        $program = Programs::fpm();
         $this->folder = TempFolder::make();
         $this->socket = "{$this->folder}/fpm.sock";
         $asRoot = fileowner($this->folder) === 0;
@@ -46,7 +47,7 @@ final class Fpm
             ...($asRoot ? ['user = root', 'group = root'] : []),
             '',
         ]));
-        $command = [Programs::fpm(), '-F', '-y', "{$this->folder}/fpm.conf"];
+        $command = [$program, '-F', '-y', "{$this->folder}/fpm.conf"];
         $null = ['file', '/dev/null', 'r+'];
         $root = $asRoot ? ['-R'] : [];
         $this->process = proc_open([...$command, ...$root], [$null, $null, $null], $pipes);

@@ -27,11 +27,12 @@ final class Plasmd
     /** @param list<string> $arguments of `plasmd start` */
     public function __construct(array $arguments = ['--no-network'])
     {
+        $program = Programs::plasmd();
         $this->folder = TempFolder::make();
         $this->socket = "{$this->folder}/control.sock";
         $this->port = self::freePort();
         $command = [
-            Programs::plasmd(), 'start', '--data', "{$this->folder}/data",
+            $program, 'start', '--data', "{$this->folder}/data",
             '--identity-path', "{$this->folder}/identity.key", '--control-socket', $this->socket,
         ];
         if (!in_array('--no-network', $arguments, true)) {
