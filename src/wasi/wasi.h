@@ -74,8 +74,8 @@ class World {
 
 /// The part of a job that a guest can see.
 struct Config {
-  std::vector<std::string> args;  ///< argv[1…]; argv[0] is "module" (spec/job.md §1)
-  std::map<std::string, std::string> env;
+  std::vector<std::string> args = {};  ///< argv[1…]; argv[0] is "module" (spec/job.md §1)
+  std::map<std::string, std::string> env = {};
   std::uint64_t clock_start_ns = 0;  ///< real-time clock when the run begins, ns since 1970
   std::array<std::uint8_t, 32>
       random_seed{};  ///< key of the ChaCha20 stream that random_get hands out

@@ -1,17 +1,18 @@
-// What each part of a sandboxed run costs, and what a process per requester would save against one per job
-// (docs/decisions/0002). The program is its own worker: started again with --zygote, it is the inside.
-#include <sodium.h>
-#include <sqlite3.h>
-#include <sys/mman.h>
-#include <unistd.h>
-
-#include <boost/asio/co_spawn.hpp>
-#include <boost/asio/io_context.hpp>
-#include <boost/asio/use_future.hpp>
+// What each part of a sandboxed run costs, and what a process per requester would save against one
+// per job (docs/decisions/0002). The program is its own worker: started again with --zygote, it is
+// the inside.
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
+
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/use_future.hpp>
+#include <sodium.h>
+#include <sqlite3.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #include "base/check.h"
 #include "tests/bench/samples.h"
@@ -26,7 +27,8 @@ namespace {
 constexpr int kRounds = 400;
 constexpr std::string_view kInput = "Hello, World";
 
-// --- the inside -------------------------------------------------------------------------------------------------------
+// --- the inside
+// -------------------------------------------------------------------------------------------------------
 
 // Echoes, or runs every job it is sent: what a worker kept for one requester would do.
 class BenchWork final : public sandbox::Work {
@@ -54,8 +56,8 @@ class BenchWork final : public sandbox::Work {
       void* code = ::mmap(nullptr, start.compiled_bytes, PROT_READ, MAP_PRIVATE,
                           received->descriptors[0].get(), 0);
       worker::ChannelWorld world(socket, start.job.limits.output_bytes);
-      const auto report = engine_->run({static_cast<const std::uint8_t*>(code), start.compiled_bytes},
-                                       start.job, world);
+      const auto report = engine_->run(
+          {static_cast<const std::uint8_t*>(code), start.compiled_bytes}, start.job, world);
       ::munmap(code, start.compiled_bytes);
       (void)sandbox::send_message(socket, worker::encode(report));
     }
@@ -65,7 +67,8 @@ class BenchWork final : public sandbox::Work {
   std::optional<worker::Engine> engine_;
 };
 
-// --- the outside ------------------------------------------------------------------------------------------------------
+// --- the outside
+// ------------------------------------------------------------------------------------------------------
 
 struct Bench {
   asio::io_context context;
@@ -86,7 +89,8 @@ struct Bench {
     Bytes buffer(sandbox::kMessageBytesMax);
     const int number = file.get();
     PHASE_CHECK((co_await child.send(start, {}, std::span(&number, 1))).has_value());
-    PHASE_CHECK((co_await child.send(ByteView(&worker::kStdinPieceTag, 1), as_bytes(kInput))).has_value());
+    PHASE_CHECK(
+        (co_await child.send(ByteView(&worker::kStdinPieceTag, 1), as_bytes(kInput))).has_value());
     PHASE_CHECK((co_await child.send(worker::encode_stdin_end())).has_value());
     for (;;) {
       const auto got = co_await child.receive(buffer);
@@ -175,10 +179,11 @@ void measure_row() {
                     ("phase-sandbox-bench-" + std::to_string(::getpid()) + ".db");
   sqlite3* db = nullptr;
   PHASE_CHECK(sqlite3_open(path.c_str(), &db) == SQLITE_OK);
-  PHASE_CHECK(sqlite3_exec(db,
-                           "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;"
-                           "CREATE TABLE receipts(id BLOB PRIMARY KEY, envelope BLOB) WITHOUT ROWID",
-                           nullptr, nullptr, nullptr) == SQLITE_OK);
+  PHASE_CHECK(
+      sqlite3_exec(db,
+                   "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;"
+                   "CREATE TABLE receipts(id BLOB PRIMARY KEY, envelope BLOB) WITHOUT ROWID",
+                   nullptr, nullptr, nullptr) == SQLITE_OK);
   sqlite3_stmt* insert = nullptr;
   PHASE_CHECK(sqlite3_prepare_v2(db, "INSERT INTO receipts VALUES(?,?)", -1, &insert, nullptr) ==
               SQLITE_OK);
@@ -216,7 +221,8 @@ int bench_main() {
   job::WasmJob job;
   job.module = job::reference(module);
   bench.start = worker::encode_start(bench.compiled.size(), job);
-  auto launcher = sandbox::Launcher::start(bench.context.get_executor(), {"/proc/self/exe", {"--zygote"}});
+  auto launcher =
+      sandbox::Launcher::start(bench.context.get_executor(), {"/proc/self/exe", {"--zygote"}});
   PHASE_CHECK(launcher.has_value());
   bench.launcher = *std::move(launcher);
   std::printf("hello.wasm %zu bytes, compiled %zu bytes\n", module.size(), bench.compiled.size());

@@ -19,6 +19,10 @@ namespace phase::sandbox::control {
 
 /// The descriptor number of the control socket in a fresh zygote, and of its socket in each child.
 inline constexpr int kSocketNumber = 3;
+/// Status of a worker process that aborted: no memory left, or a check of ours or of the engine
+/// failed. The worker program ends so instead of by SIGABRT, since the layers take the call that
+/// raises a signal away.
+inline constexpr int kExitAborted = 134;
 /// Longest description a kind of work may give of itself.
 inline constexpr std::size_t kAboutBytesMax = 4_KiB;
 

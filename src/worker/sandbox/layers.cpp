@@ -98,7 +98,7 @@ Result<void> apply_limits(const Limits& limits) {
   PHASE_TRY_VOID(limit(RLIMIT_MSGQUEUE, 0, "message queues"));
   PHASE_TRY_VOID(limit(RLIMIT_NOFILE, limits.descriptors, "descriptors"));
   PHASE_TRY_VOID(limit(RLIMIT_CPU, limits.cpu_seconds, "processor time"));
-  if (limits.address_space_bytes != 0) {
+  if (kMemoryLimitsApply && limits.address_space_bytes != 0) {
     PHASE_TRY_VOID(limit(RLIMIT_AS, limits.address_space_bytes, "address space"));
   }
   if (limits.data_bytes) PHASE_TRY_VOID(limit_data(*limits.data_bytes));

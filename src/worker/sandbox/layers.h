@@ -68,6 +68,20 @@ struct Limits {
   std::uint64_t descriptors = 16;           ///< numbers below this may be open
   std::uint64_t cpu_seconds = 3600;         ///< SIGXCPU, then SIGKILL
 };
+/// False in builds with AddressSanitizer, whose shadow is larger than any limit: memory is then not
+/// limited.
+#if defined(__SANITIZE_ADDRESS__)
+#define PHASE_ADDRESS_SANITIZER 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define PHASE_ADDRESS_SANITIZER 1
+#endif
+#endif
+#ifdef PHASE_ADDRESS_SANITIZER
+inline constexpr bool kMemoryLimitsApply = false;
+#else
+inline constexpr bool kMemoryLimitsApply = true;
+#endif
 /// Besides the given ones: no core dump, no file may grow, no locked memory, no message queue.
 [[nodiscard]] Result<void> apply_limits(const Limits& limits);
 /// Lowers the data limit alone, when a process learns what it is to run.

@@ -3,6 +3,7 @@
 #include <array>
 #include <cerrno>
 #include <cstring>
+#include <utility>
 
 #include <sys/socket.h>
 
@@ -57,9 +58,13 @@ Result<Received> receive_message(int socket, std::span<std::uint8_t> buffer) {
   header.msg_control = control.data();
   header.msg_controllen = control.size();
   ssize_t got = -1;
+  // The other side may end without having read what was sent to it. Linux says so once, as a reset,
+  // before it hands out what that side had sent; so the reset is passed over.
+  bool reset_seen = false;
   do {
     got = ::recvmsg(socket, &header, MSG_CMSG_CLOEXEC);
-  } while (got < 0 && errno == EINTR);
+  } while (got < 0 &&
+           (errno == EINTR || (errno == ECONNRESET && !std::exchange(reset_seen, true))));
   if (got < 0) {
     if (errno == EAGAIN || errno == EWOULDBLOCK)
       return Received{Received::Kind::would_block, 0, {}};

@@ -50,9 +50,10 @@ Task<tl::unexpected<Error>> loss(sandbox::Child& child) {
   if (status && status->signal == SIGXCPU) {
     co_return fail(Code::timed_out, "compile: it used more processor time than allowed");
   }
-  // An allocation that fails aborts the compiler; nothing else in it does.
-  if (status && status->signal == SIGABRT) {
-    co_return fail(Code::too_large, "compile: it used more memory than allowed");
+  // An allocation that fails aborts the compiler, and so does a fault it notices itself.
+  if (status && status->code == sandbox::control::kExitAborted) {
+    co_return fail(Code::too_large,
+                   "compile: the compiler gave up, most likely for want of memory");
   }
   co_return fail(Code::internal, "the compiling process was lost");
 }

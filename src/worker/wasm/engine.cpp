@@ -253,8 +253,8 @@ Result<Sha256> Engine::warm_up() {
   if (!compiled) return fail(Code::internal, "the warm-up module: " + compiled.error().detail);
   parts_->warm_up_module = *std::move(compiled);
   PHASE_TRY_VOID(rehearse());
-  // Machine code is stored with version, target, processor features and settings of its engine; so this changes
-  // whenever one of them does.
+  // Machine code is stored with version, target, processor features and settings of its engine; so
+  // this changes whenever one of them does.
   return sha256(parts_->warm_up_module);
 }
 

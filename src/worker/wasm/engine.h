@@ -29,11 +29,13 @@ class Engine {
 
   /// "wasmtime-48".
   [[nodiscard]] static std::string runtime_name();
-  /// Compiles a small fixed module and runs it, so that code and state that every run needs are in memory before the
-  /// first fork. Returns a hash that differs whenever compiled modules of two engines cannot be exchanged.
+  /// Compiles a small fixed module and runs it, so that code and state that every run needs are in
+  /// memory before the first fork. Returns a hash that differs whenever compiled modules of two
+  /// engines cannot be exchanged.
   [[nodiscard]] Result<Sha256> warm_up();
-  /// Runs that module again, in a fresh child before it has anything to do: the pages that a run writes are then the
-  /// child's own already. Errors: Code::internal, also when `warm_up` was not called.
+  /// Runs that module again, in a fresh child before it has anything to do: the pages that a run
+  /// writes are then the child's own already. Errors: Code::internal, also when `warm_up` was not
+  /// called.
   [[nodiscard]] Result<void> rehearse();
 
   /// The module in machine code, with what `run` must know of it in front.

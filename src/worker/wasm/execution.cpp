@@ -185,7 +185,8 @@ Task<Result<provider::WorkerEvent>> WasmExecution::next() {
     job::OutputPiece piece;
     if (co_await run->collect(piece)) co_return provider::WorkerEvent{std::move(piece)};
   }
-  co_return provider::WorkerEvent{co_await run->finish()};
+  provider::WorkerExit exit = co_await run->finish();
+  co_return provider::WorkerEvent{std::move(exit)};
 }
 
 }  // namespace

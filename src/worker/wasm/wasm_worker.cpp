@@ -185,6 +185,7 @@ bool WasmWorker::holds_module(const Sha256& module_sha256) const {
 }
 
 Task<Result<void>> WasmWorker::prepare(const job::ArtifactRef& ref, ByteView module) {
+  if (module.empty()) co_return fail(Code::malformed, "module_malformed: it has no bytes");
   const auto state = state_;
   const Sha256 id = ref.sha256;
   if (co_await state->store->find(id)) co_return Result<void>{};
@@ -205,8 +206,13 @@ Task<Result<std::unique_ptr<provider::Execution>>> WasmWorker::start(const job::
   const auto module = co_await state->store->find(job.module.sha256);
   if (!module) co_return fail(Code::not_found, "the module is not prepared");
   PHASE_CO_TRY(auto child, co_await state->start_child(*module, job));
-  co_return make_execution(state->executor, {std::move(child), job.limits.output_bytes,
-                                             state->layers, state->about.runtime, std::move(slot)});
+  ExecutionSetup setup;
+  setup.child = std::move(child);
+  setup.output_bytes_max = job.limits.output_bytes;
+  setup.isolation = state->layers;
+  setup.runtime = state->about.runtime;
+  setup.slot = std::move(slot);
+  co_return make_execution(state->executor, std::move(setup));
 }
 
 const std::string& WasmWorker::runtime() const noexcept {
