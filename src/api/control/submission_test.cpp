@@ -24,11 +24,11 @@ TEST(Submission, NeedsOnlyAModule) {
 
 TEST(Submission, ReadsEveryKey) {
   const auto read = parse_submission(
-      with(
-          R"(,"entry":"main","args":["a","b c"],"env":{"K":"V"},"stdin":null,"fuel":7,"memory_bytes":65536,)"
-          R"("table_elements":8,"output_bytes":9,"timeout_ms":10,"cpu_cores":2,"arch":"x86_64","runtime":"wasmtime",)"
-          R"("region":"","profile":"det-1","level":"proof","private":true,"checkpoint_bytes":11,)"
-          R"("target":"12D3KooWQK1wnefoLrcVHbbnf5tLzbopUd3K3bFAoJpA7YJgL5pV")"),
+      with(R"(,"entry":"main","args":["a","b c"],"env":{"K":"V"},"stdin":null,"fuel":7,)"
+           R"("memory_bytes":65536,"table_elements":8,"output_bytes":9,"timeout_ms":10,)"
+           R"("cpu_cores":2,"arch":"x86_64","runtime":"wasmtime","region":"","profile":"det-1",)"
+           R"("level":"proof","private":true,"checkpoint_bytes":11,)"
+           R"("target":"12D3KooWQK1wnefoLrcVHbbnf5tLzbopUd3K3bFAoJpA7YJgL5pV")"),
       {});
   ASSERT_TRUE(read) << read.error().text();
   EXPECT_EQ(read->job.entry, "main");
