@@ -74,7 +74,8 @@ def run_phase(requester, module, save):
     """Submits over the mesh with the command line; returns the peer id of who served."""
     done = requester.phase("run", "--remote", "--stdin", "-", "--save", save, module,
                            input_bytes=INPUT)
-    say(both(done))
+    say(done.stdout.decode(errors="replace"))
+    say(done.stderr.decode(errors="replace").strip())
     require(done.returncode == 0, f"phase run ended with {done.returncode}")
     require(done.stdout == OUTPUT, f"phase run printed {done.stdout!r}")
     shown = requester.phase("receipt", "show", save / "receipt.cose", "--json")
@@ -84,7 +85,11 @@ def run_phase(requester, module, save):
 
 def verify(requester, save, expect_ok, label):
     """Checks saved files offline and prints the verdict after `label`."""
+    # The job's stdin was streamed, so its commitment is not in the manifest: the verifier brings it.
+    given = save / "stdin"
+    given.write_bytes(INPUT)
     done = requester.phase("verify", save / "receipt.cose", "--manifest", save / "manifest.cose",
+                           "--input", given,
                            "--transcript", save / "transcript.json", "--json")
     verdict = json.loads(done.stdout)
     if expect_ok:

@@ -42,6 +42,7 @@ struct Node::State final : control::NodeView, std::enable_shared_from_this<Node:
   std::shared_ptr<NodeDocument> document;
   std::unique_ptr<peer::Peer> peer;
   std::unique_ptr<requester::Network> remote;
+  RemoteNetwork* elsewhere = nullptr;  // `remote`, unless this node stays off the network
   std::unique_ptr<control::JobBook> book;
   std::unique_ptr<control::ControlServer> server;
 };
@@ -85,7 +86,10 @@ Task<Result<std::vector<requester::Candidate>>> Node::State::providers(std::stri
                                                                        std::string arch,
                                                                        Deadline deadline) {
   const auto self = shared_from_this();
-  co_return co_await remote->find(std::move(kind), std::move(arch), deadline);
+  if (elsewhere == nullptr) {
+    co_return co_await remote->find(std::move(kind), std::move(arch), deadline);
+  }
+  co_return co_await elsewhere->list(std::move(kind), std::move(arch), deadline);
 }
 
 Task<Result<control::PingAnswer>> Node::State::ping(std::string whom, Deadline deadline) {
@@ -113,9 +117,13 @@ Task<Result<void>> Node::State::join_network() {
     co_return Result<void>{};
   }
   PHASE_CO_TRY(peer, co_await peer::Peer::start(world.executor, world.key, *options.peer));
-  document =
-      std::make_shared<NodeDocument>(NodeDocument::World{world.clock, world.key, world.executor},
-                                     [this] { return local->capabilities(); });
+  document = std::make_shared<NodeDocument>(
+      NodeDocument::World{world.clock, world.key, world.executor}, [this] {
+        auto offered = local->capabilities();
+        // Who takes nobody's jobs must not be asked by anybody.
+        if (!takes_others()) offered.kinds.clear();
+        return offered;
+      });
   peer->handle(std::string(offer::kNodeProtocol),
                [of = document](std::unique_ptr<ByteStream> stream, identity::PublicKey) {
                  of->serve(std::move(stream));
@@ -131,9 +139,11 @@ Task<Result<void>> Node::State::join_network() {
   for (const auto& address : options.keep_peers) {
     asio::co_spawn(world.executor, keep_connected(shared_from_this(), address), asio::detached);
   }
-  remote = std::make_unique<RemoteNetwork>(
+  auto found = std::make_unique<RemoteNetwork>(
       RemoteNetwork::World{world.clock, *peer, world.key.public_key(), world.executor},
       options.remote);
+  elsewhere = found.get();
+  remote = std::move(found);
   co_return Result<void>{};
 }
 
@@ -198,6 +208,7 @@ void Node::State::close() {
   closed = true;
   server.reset();
   book.reset();
+  elsewhere = nullptr;
   remote.reset();
   if (document != nullptr) {
     document->close();
