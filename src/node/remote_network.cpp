@@ -136,7 +136,7 @@ struct RemoteNetwork::State : std::enable_shared_from_this<RemoteNetwork::State>
   static Task<void> ask(std::shared_ptr<State> self, std::shared_ptr<Search> search, Wanted wanted,
                         identity::PublicKey key);
   [[nodiscard]] Task<Result<void>> learn(identity::PublicKey key);
-  [[nodiscard]] Task<void> wait_for(std::shared_ptr<Search> search, Deadline deadline);
+  [[nodiscard]] Task<Result<void>> search_once(Wanted wanted, Deadline deadline, bool to_the_end);
 };
 
 std::shared_ptr<Search> RemoteNetwork::State::search(const Wanted& wanted) {
@@ -251,15 +251,20 @@ Task<Result<void>> RemoteNetwork::State::learn(identity::PublicKey key) {
   co_return Result<void>{};
 }
 
-Task<void> RemoteNetwork::State::wait_for(std::shared_ptr<Search> search, Deadline deadline) {
+Task<Result<void>> RemoteNetwork::State::search_once(Wanted wanted, Deadline deadline,
+                                                     bool to_the_end) {
   const auto self = shared_from_this();
+  const auto one = search(wanted);
+  if (one == nullptr) {
+    co_return fail(Code::busy, "too many searches for providers at once");
+  }
   const auto event = std::make_shared<Event>(world.executor);
-  search->waiters.push_back(event);
+  one->waiters.push_back(event);
   Alarm alarm(world.clock, world.executor);
-  const Instant last = std::min(deadline.at, search->ends);
-  while (!closed && search->outstanding > 0) {
-    const Instant until =
-        search->first_found ? std::min(last, *search->first_found + limits.settle) : last;
+  const Instant last = std::min(deadline.at, one->ends);
+  while (!closed && one->outstanding > 0) {
+    const bool settles = one->first_found && !to_the_end;
+    const Instant until = settles ? std::min(last, *one->first_found + limits.settle) : last;
     if (world.clock.now() >= until) {
       break;
     }
@@ -270,6 +275,10 @@ Task<void> RemoteNetwork::State::wait_for(std::shared_ptr<Search> search, Deadli
     }
   }
   alarm.stop();
+  if (closed) {
+    co_return fail(Code::cancelled, "the node stops");
+  }
+  co_return Result<void>{};
 }
 
 RemoteNetwork::RemoteNetwork(World world, RemoteLimits limits)
@@ -291,14 +300,23 @@ Task<Result<std::vector<requester::Candidate>>> RemoteNetwork::find(std::string 
   if (is_fresh && !at_hand.empty() && has_place(at_hand.front())) {
     co_return at_hand;
   }
-  const auto search = state->search(wanted);
-  if (search == nullptr) {
-    co_return fail(Code::busy, "too many searches for providers at once");
+  for (Duration pause = state->limits.again;; pause *= 2) {
+    PHASE_CO_TRY_VOID(co_await state->search_once(wanted, deadline, false));
+    auto found = state->matching(wanted);
+    const Instant next = state->world.clock.now() + pause;
+    if (!found.empty() || next >= deadline.at) {
+      co_return found;
+    }
+    PHASE_CO_TRY_VOID(co_await state->world.clock.sleep_until(next));
   }
-  co_await state->wait_for(search, deadline);
-  if (state->closed) {
-    co_return fail(Code::cancelled, "the node stops");
-  }
+}
+
+Task<Result<std::vector<requester::Candidate>>> RemoteNetwork::list(std::string kind,
+                                                                    std::string arch,
+                                                                    Deadline deadline) {
+  const auto state = state_;
+  const State::Wanted wanted{std::move(kind), std::move(arch)};
+  PHASE_CO_TRY_VOID(co_await state->search_once(wanted, deadline, true));
   co_return state->matching(wanted);
 }
 
@@ -307,10 +325,19 @@ Task<Result<std::unique_ptr<ByteStream>>> RemoteNetwork::open(identity::PublicKe
                                                               Deadline deadline) {
   const auto state = state_;
   auto stream = co_await state->world.peer.open(provider, std::move(protocol), deadline);
-  if (!stream && !state->closed) {
+  if (stream) {
+    co_return std::move(*stream);
+  }
+  if (!state->closed) {
     state->shun(provider);
   }
-  co_return stream;
+  Error error = stream.error();
+  error.message =
+      "provider " + identity::PeerId::from(provider).text() + " was not reached: " + error.message;
+  if (error.hint.empty()) {
+    error.hint = "start a provider, or name a bootstrap peer or another provider";
+  }
+  co_return fail(std::move(error));
 }
 
 }  // namespace phase::node

@@ -39,6 +39,8 @@ struct RemoteLimits {
   Duration fresh = 10s;
   /// A peer that could not be reached or whose document was refused is left alone for this long.
   Duration shun = 5s;
+  /// While nobody was found: the pause before the next search, doubled each time.
+  Duration again = 200ms;
 };
 
 class RemoteNetwork final : public requester::Network {
@@ -52,13 +54,18 @@ class RemoteNetwork final : public requester::Network {
   RemoteNetwork(World world, RemoteLimits limits = {});
   ~RemoteNetwork() override;
 
-  /// Those with a free place first, then nearest first. Answers from memory while that is fresh.
+  /// Those with a free place first, then nearest first. Answers from memory while that is fresh,
+  /// else soon after the first one was found; looks again until `deadline` while there is none.
   [[nodiscard]] Task<Result<std::vector<requester::Candidate>>> find(std::string kind,
                                                                      std::string arch,
                                                                      Deadline deadline) override;
   [[nodiscard]] Task<Result<std::unique_ptr<ByteStream>>> open(identity::PublicKey provider,
                                                                std::string protocol,
                                                                Deadline deadline) override;
+  /// All that one new search finds until it ends or `deadline`. For people who ask what there is.
+  [[nodiscard]] Task<Result<std::vector<requester::Candidate>>> list(std::string kind,
+                                                                     std::string arch,
+                                                                     Deadline deadline);
 
  private:
   struct State;
