@@ -43,6 +43,12 @@ def ctest_names():
     return re.findall(r"Test +#\d+: (\S+)", out)
 
 
+def targets():
+    """What the build can make, as ninja lists it."""
+    return subprocess.run(["ninja", "-C", str(BUILD), "-t", "targets", "all"], text=True,
+                          stdout=subprocess.PIPE, check=True).stdout
+
+
 def blocks(text):
     """[(commands, expected output or None)] of the sh blocks of a page."""
     found, previous_end = [], None
@@ -136,6 +142,9 @@ def try_it(page, tests):
             pattern = words[words.index("-R") + 1]
             if not any(re.search(pattern, name) for name in tests):
                 complaints.append(f"`{command}` selects no test")
+        elif words[0].startswith("build/bench/"):
+            if f"{words[0].rsplit('/', 1)[1]}:" not in targets():
+                complaints.append(f"`{command}`: there is no such benchmark")
         elif words[0] in ("ctest", "make", "phase", "plasmd") or words[0].startswith("build/"):
             complaints.append(f"`{command}`: write it as ctest --test-dir build -R '...'")
     return complaints

@@ -21,12 +21,13 @@ class Specification(unittest.TestCase):
     def test_a_measured_row_is_printed_by_a_benchmark(self):
         for what, name, _, measured in self.rows:
             if measured.strip() != "open":
-                self.assertIn(f'"{name}"', self.printed, f"no benchmark prints the row of: {what}")
+                self.assertTrue(f'"{name}"' in self.printed, f"nothing prints the row of: {what}")
 
     def test_an_open_row_is_not_measured_already(self):
         for what, name, _, measured in self.rows:
             if measured.strip() == "open":
-                self.assertNotIn(f'"{name}"', self.printed, f"a figure is to be had for: {what}")
+                self.assertFalse(f'"{name}"' in self.printed,
+                                 f"`make bench` prints `{name}`: write the figure for: {what}")
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ units in backticks. Section Arrows: list items "- `from` → `to` `to`: reason".
 under src/ (`src/protocol/job` is `job`), `sdk/cpp`, or `apps`.
 """
 
+import posixpath
 import re
 
 import cmake
@@ -94,7 +95,7 @@ def resolve(tree, path, included):
     """The file an #include "..." of ours means, or None."""
     for candidate in (f"src/{included}", included, f"{path.rsplit('/', 1)[0]}/{included}"):
         if tree.exists(candidate):
-            return candidate
+            return posixpath.normpath(candidate)
     return None
 
 
@@ -138,6 +139,7 @@ def check(tree):
     """Every include under src, apps and sdk/cpp, and the two Rust seams."""
     rings = Map(tree)
     findings = list(rings.findings)
+    used = set()
     for prefix in ("src/", "apps/", "sdk/cpp/", "tests/"):
         for path in tree.select(prefix, CPP):
             for number, line, quoted, included in includes(tree, path):
@@ -147,10 +149,19 @@ def check(tree):
                     if pattern.search(included) and not path.startswith(home):
                         findings.append(Finding(path, number, "seam",
                                                 f"<{included}> may be included in {home[0]} only"))
+                used.add((rings.unit_of(path), rings.unit_of(resolve(tree, path, included) or "")))
                 finding = check_include(tree, rings, path, number, included) if quoted else None
                 if finding:
                     findings.append(finding)
-    return findings + check_seams(tree)
+    return findings + check_arrows_used(tree, rings, used) + check_seams(tree)
+
+
+def check_arrows_used(tree, rings, used):
+    """An arrow that no include needs is a claim about code that is not there."""
+    built = {rings.unit_of(path) for path in tree.select("", CPP)}
+    return [Finding(MAP, number, "map", f"nothing in `{source}` includes `{target}`")
+            for source, targets in rings.arrows.items() if source in built
+            for target, number in targets.items() if (source, target) not in used]
 
 
 def check_seams(tree):

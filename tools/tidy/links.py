@@ -34,7 +34,7 @@ def check_link(tree, path, number, target):
 
 
 def named_exists(tree, path, named):
-    """Whether a path named in a file is there: seen from the root or from a folder above the file."""
+    """Whether a path named in a file is there, seen from the root or a folder above the file."""
     folder = posixpath.dirname(path)
     while folder and not tree.exists(posixpath.join(folder, named)):
         folder = posixpath.dirname(folder)
