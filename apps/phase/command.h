@@ -39,7 +39,7 @@ struct RunCommand {
 struct VerifyCommand {
   std::string receipt;  ///< file or "-"
   std::filesystem::path manifest;
-  std::optional<std::filesystem::path> output, transcript, input;
+  std::optional<std::filesystem::path> output, transcript, input, commitment;
   std::string provider, salt;  ///< empty: none
   bool json = false;
 };

@@ -1,7 +1,9 @@
 #include "command_line.h"
 
+#include <algorithm>
 #include <functional>
 #include <iostream>
+#include <span>
 
 #include <CLI/CLI.hpp>
 
@@ -35,6 +37,7 @@ struct Words {
   std::string arch, runtime, region;
   std::uint64_t cpu = 0, memory_mib = 0, timeout_s = 0;
   std::vector<std::string> env, args;
+  std::vector<std::string> tail;  // from the first "--" on
   VerifyCommand verify;
   std::string kind = "wasm", id;
   double wait_s = 3;
@@ -96,12 +99,12 @@ void add_where(CLI::App& app, Words& w) {
 
 /// Moves what the flags said into the job's options. Errors: Code::invalid_argument.
 Result<void> finish_run(Words& w, std::vector<std::string> rest) {
-  if (!rest.empty() && rest.front() == "--") {
-    rest.erase(rest.begin());
-  } else if (!rest.empty() && rest.front().size() > 1 && rest.front().front() == '-') {
+  if (!rest.empty() && rest.front().size() > 1 && rest.front().front() == '-') {
     return fail(Code::invalid_argument, "unknown option " + printable(rest.front(), 80),
                 "see phase run --help");
   }
+  // Before MODULE it ends the flags; after it, it is the module's own.
+  rest.insert(rest.end(), w.tail.begin() + (rest.empty() && !w.tail.empty() ? 1 : 0), w.tail.end());
   if (rest.empty()) {
     return fail(Code::invalid_argument, "MODULE is missing", "see phase run --help");
   }
@@ -140,6 +143,8 @@ void add_run(CLI::App& root, Words& w) {
       "  phase run --provider 12D3KooW... --timeout 5 module.wasm\n"
       "Everything after MODULE goes to the module. Exit code: the module's own when the receipt\n"
       "verifies; 1 trap or limit, 3 receipt refused, 130 cancelled; others: spec/errors.md.");
+  app.fallthrough(false);  // else MODULE would go to the program, which expects no word
+  app.add_option("--socket", w.globals.socket, "The daemon's control socket")->type_name("PATH");
   add_where(app, w);
   add_limits(app, w);
   app.add_option("--entry", w.run.options.entry, "Function that is called");
@@ -159,7 +164,7 @@ void add_run(CLI::App& root, Words& w) {
   app.add_flag("--private", w.run.options.is_private,
                "The receipt carries salted commitments only");
   app.add_option("--save", w.run.save,
-                 "Write receipt.cose, manifest.cose and transcript.json there")
+                 "Write receipt.cose, manifest.cose, transcript.json and input.json there")
       ->type_name("DIR");
   app.add_flag("-q,--quiet", w.run.quiet, "Nothing on stderr but errors and the module's own");
   app.add_flag("--json", w.run.json, "One JSON document on stdout instead of the output");
@@ -190,7 +195,13 @@ void add_verify(CLI::App& parent, const std::string& name, Words& w) {
                  "The job's output, both streams in order, as --save wrote it")
       ->type_name("JSON")
       ->excludes(output);
-  app.add_option("--input", w.verify.input, "The job's stdin")->type_name("FILE");
+  auto* input =
+      app.add_option("--input", w.verify.input, "The job's stdin; needed when it was streamed")
+          ->type_name("FILE");
+  app.add_option("--commitment", w.verify.commitment,
+                 "Hash and length of the job's stdin, as --save wrote them")
+      ->type_name("JSON")
+      ->excludes(input);
   app.add_option("--provider", w.verify.provider, "Who must have signed: peer id or key in hex")
       ->type_name("PEER|HEX");
   app.add_option("--salt", w.verify.salt, "Of a private job")->type_name("HEX");
@@ -291,8 +302,13 @@ Result<int> run_command_line(int argc, char** argv) {
       return Result<int>{0};
     };
   });
+  // "--" ends the flags of `run`; CLI11 would hand what follows to the program.
+  const std::span all(argv, static_cast<std::size_t>(argc));
+  const auto mark = std::ranges::find(all, std::string_view("--"),
+                                      [](const char* word) { return std::string_view(word); });
+  words.tail.assign(mark, all.end());
   try {
-    app.parse(argc, argv);
+    app.parse(static_cast<int>(mark - all.begin()), argv);
   } catch (const CLI::ParseError& error) {
     return app.exit(error, std::cout, std::cerr) == 0 ? 0 : kExitUsage;
   }

@@ -269,7 +269,7 @@ Result<int> job_result_command(const Globals& globals, const std::string& id, bo
     event.data = piece.data;
     PHASE_TRY_VOID(view.event(event));
   }
-  return view.conclude(result);
+  return view.conclude(result, nullptr);
 }
 
 }  // namespace phase::cli

@@ -72,6 +72,24 @@ Result<std::optional<job::OutputSummary>> output_evidence(const VerifyCommand& c
   return std::nullopt;
 }
 
+/// The input commitment as `phase run --save` wrote it.
+Result<job::Commitment> read_commitment(const std::filesystem::path& path) {
+  PHASE_TRY(const Bytes text, read_file(path, identity::kEnvelopeBytesMax));
+  auto object = sdk::parse_object(as_text(text));
+  const json::value* hash = object ? object->if_contains("sha256") : nullptr;
+  const json::value* length = object ? object->if_contains("length") : nullptr;
+  if (hash == nullptr || !hash->is_string() || length == nullptr || !length->is_number()) {
+    return fail(Code::malformed, path.string() + " is not {\"sha256\", \"length\"}");
+  }
+  job::Commitment out;
+  PHASE_TRY(out.sha256, Sha256::from_hex_text(
+                            std::string_view{hash->as_string().data(), hash->as_string().size()}));
+  boost::system::error_code error;
+  out.length = length->to_number<std::uint64_t>(error);
+  return error ? Result<job::Commitment>{fail(Code::malformed, path.string() + " has a bad length")}
+               : out;
+}
+
 std::string or_none(const std::optional<std::uint64_t>& value, std::string_view unit) {
   return value ? std::to_string(*value) + std::string{unit} : std::string{"-"};
 }
@@ -169,6 +187,9 @@ Result<int> verify_command(const VerifyCommand& command) {
   if (command.input) {
     PHASE_TRY(const Bytes input, read_file(*command.input, kFileBytesMax));
     evidence.input = job::commit(input);
+  }
+  if (command.commitment) {
+    PHASE_TRY(evidence.input, read_commitment(*command.commitment));
   }
   if (!command.provider.empty()) {
     PHASE_TRY(evidence.provider, parse_provider(command.provider));

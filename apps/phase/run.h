@@ -18,7 +18,8 @@ class StdinPump {
   /// Takes a piece, or the end (empty, true). Returning false ends the pump.
   using Sink = std::function<bool(ByteView bytes, bool end)>;
   /// `descriptor` stays the caller's. `unblock` makes a sink that waits return.
-  StdinPump(int descriptor, Sink sink, std::function<void()> unblock);
+  /// `first` was read from the descriptor before.
+  StdinPump(int descriptor, Bytes first, Sink sink, std::function<void()> unblock);
   ~StdinPump() { stop(); }
   StdinPump(const StdinPump&) = delete;
   StdinPump& operator=(const StdinPump&) = delete;
@@ -27,6 +28,7 @@ class StdinPump {
  private:
   void pump();
   int descriptor_;
+  Bytes first_;
   Sink sink_;
   std::function<void()> unblock_;
   int stop_;  // an eventfd
@@ -36,9 +38,11 @@ class StdinPump {
 /// Where the module's stdin comes from.
 struct StdinChoice {
   std::optional<Bytes> given;  ///< all of it
-  int descriptor = -1;         ///< else: read from here; -1: no stdin
+  int descriptor = -1;         ///< else: read on from here
+  Bytes first;                 ///< what was read from it already
 };
-/// Regular files up to 8 MiB are read at once; pipes, terminals and larger files are streamed.
+/// What ends within kStdinPatience and 8 MiB is read at once, so that the manifest can name it; the
+/// rest is streamed.
 [[nodiscard]] Result<StdinChoice> choose_stdin(const std::string& from);
 
 /// What the one who waits sees: prints events, then the verdict.
@@ -51,8 +55,9 @@ class RunView {
 
   /// One event. Errors: those of LivePrinter.
   [[nodiscard]] Result<void> event(const sdk::JobEvent& event);
-  /// The end of a job. Prints, saves, and returns the exit code.
-  [[nodiscard]] Result<int> conclude(const sdk::JobResult& result);
+  /// The end of a job. Prints, saves, and returns the exit code. `asked`: absent for a job of
+  /// somebody else's.
+  [[nodiscard]] Result<int> conclude(const sdk::JobResult& result, const sdk::SubmittedJob* asked);
   void progress(std::string_view text) { progress_.show(text); }
   void clear() { progress_.clear(); }
 
@@ -60,7 +65,8 @@ class RunView {
   void show_state(const std::string& json);
   /// The exit code for a verified receipt, saying what is not a plain exit.
   [[nodiscard]] int verified(const sdk::JobResult& result);
-  [[nodiscard]] Result<void> save(const sdk::JobResult& result) const;
+  [[nodiscard]] Result<void> save(const sdk::JobResult& result,
+                                  const sdk::SubmittedJob* asked) const;
   const RunCommand& command_;
   Progress progress_;
   LivePrinter printer_;

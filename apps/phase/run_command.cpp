@@ -1,8 +1,6 @@
 // `phase run`: through the daemon, or by a one-shot node where none runs and the job is local.
 #include <optional>
 
-#include <unistd.h>
-
 #include "run.h"
 #include "signals.h"
 
@@ -31,7 +29,7 @@ int cancel(const Globals& globals, const sdk::SubmittedJob& job, RunView& view) 
   } else if (result->receipt.empty()) {
     complain("cancelled; no provider had begun, so there is no receipt");
   } else {
-    const auto concluded = view.conclude(*result);
+    const auto concluded = view.conclude(*result, &job);
     if (!concluded) {
       complain("cancelled; " + concluded.error().text());
     }
@@ -40,21 +38,26 @@ int cancel(const Globals& globals, const sdk::SubmittedJob& job, RunView& view) 
   return kExitCancelled;
 }
 
-/// Follows a job to its end. Errors: those of the view, of the connection; Code::cancelled after a
-/// signal.
-Result<void> follow(sdk::Client& client, const std::string& id, RunView& view) {
-  std::optional<Error> stopped;
-  PHASE_TRY(const bool finished, client.follow(id, [&view, &stopped](const sdk::JobEvent& event) {
+/// Why following ended before the result.
+struct Stopped {
+  Error error;
+  bool by_view = false;  ///< the output could not be printed, or differs
+};
+
+/// Follows a job to its end.
+std::optional<Stopped> follow(sdk::Client& client, const std::string& id, RunView& view) {
+  std::optional<Stopped> stopped;
+  const auto followed = client.follow(id, [&view, &stopped](const sdk::JobEvent& event) {
     auto shown = view.event(event);
     if (!shown) {
-      stopped = std::move(shown).error();
+      stopped = Stopped{std::move(shown).error(), true};
     }
     return !stopped;
-  }));
-  if (!finished && stopped) {
-    return fail(std::move(*stopped));
+  });
+  if (!followed && !stopped) {
+    stopped = Stopped{followed.error(), false};
   }
-  return {};
+  return stopped;
 }
 
 /// Hands stdin to the job, with a connection of its own.
@@ -69,7 +72,7 @@ std::unique_ptr<StdinPump> start_pump(const Globals& globals, const StdinChoice&
   }
   auto client = std::make_shared<sdk::Client>(std::move(*connected));
   return std::make_unique<StdinPump>(
-      choice.descriptor,
+      choice.descriptor, std::move(choice.first),
       [client, &job](ByteView bytes, bool end) {
         return client->write_stdin(job, bytes, end).has_value();
       },
@@ -84,23 +87,21 @@ Result<int> run_with_daemon(const Globals& globals, RunCommand& command, const B
   RunView view(command);
   PHASE_TRY(sdk::SubmittedJob job, client.submit(module, command.options));
   std::unique_ptr<StdinPump> pump = start_pump(globals, choice, job);
-  const auto followed = follow(client, job.id, view);
+  const auto stopped = follow(client, job.id, view);
   if (pump != nullptr) {
     pump->stop();
   }
   if (signals.raised()) {
     return cancel(globals, job, view);
   }
-  if (!followed) {
+  if (stopped) {
     view.clear();
     static_cast<void>(client.cancel(job.id));  // it may be over; what is wrong is said below
-    if (followed.error().code == Code::connection_closed && ::isatty(STDOUT_FILENO) == 0) {
-      return kExitOutputClosed;
-    }
-    return fail(followed.error());
+    const bool output_closed = stopped->by_view && stopped->error.code == Code::connection_closed;
+    return output_closed ? Result<int>{kExitOutputClosed} : Result<int>{fail(stopped->error)};
   }
   PHASE_TRY(const sdk::JobResult result, client.result(job, kResultWait));
-  return view.conclude(result);
+  return view.conclude(result, &job);
 }
 
 }  // namespace

@@ -250,7 +250,7 @@ Result<int> run_one_shot(RunCommand command, const Bytes& module) {
   if (given) {
     giver = std::thread([&sink, &given] { static_cast<void>(sink(*given, true)); });
   } else {
-    pump = std::make_unique<StdinPump>(choice.descriptor, sink, [] {});
+    pump = std::make_unique<StdinPump>(choice.descriptor, std::move(choice.first), sink, [] {});
   }
   const auto line = read_events(child, view);
   const int status =
@@ -265,7 +265,7 @@ Result<int> run_one_shot(RunCommand command, const Bytes& module) {
     return signals.raised() ? Result<int>{kExitCancelled} : Result<int>{no_result(status)};
   }
   PHASE_TRY(const sdk::JobResult result, sdk::check_result(*result_line, asked));
-  PHASE_TRY(const int code, view.conclude(result));
+  PHASE_TRY(const int code, view.conclude(result, &asked));
   return signals.raised() ? kExitCancelled : code;
 }
 

@@ -48,6 +48,17 @@ json::object verdict_object(const verify::Verdict& verdict) {
   return out;
 }
 
+/// What we sent as stdin, as far as the receipt covers it: whoever checks a receipt for streamed
+/// stdin needs it.
+std::optional<job::Commitment> input_of(const sdk::JobResult& result,
+                                        const sdk::SubmittedJob* asked) {
+  const auto receipt = receipt::open(result.receipt);
+  if (asked == nullptr || !receipt) {
+    return std::nullopt;
+  }
+  return asked->input ? asked->input : asked->streamed.prefix(receipt->receipt.input.length);
+}
+
 std::string transcript_json(const sdk::JobResult& result) {
   json::array pieces;
   for (const job::OutputPiece& piece : result.transcript) {
@@ -114,10 +125,10 @@ int RunView::verified(const sdk::JobResult& result) {
   return completion.kind == receipt::CompletionKind::cancelled ? kExitCancelled : kExitJobFailed;
 }
 
-Result<int> RunView::conclude(const sdk::JobResult& result) {
+Result<int> RunView::conclude(const sdk::JobResult& result, const sdk::SubmittedJob* asked) {
   progress_.clear();
   if (command_.save) {
-    PHASE_TRY_VOID(save(result));
+    PHASE_TRY_VOID(save(result, asked));
   }
   if (command_.json) {
     print(result_json(result));
@@ -149,7 +160,7 @@ Result<int> RunView::conclude(const sdk::JobResult& result) {
   return code;
 }
 
-Result<void> RunView::save(const sdk::JobResult& result) const {
+Result<void> RunView::save(const sdk::JobResult& result, const sdk::SubmittedJob* asked) const {
   const std::filesystem::path& folder = *command_.save;
   std::error_code error;
   std::filesystem::create_directories(folder, error);
@@ -164,6 +175,10 @@ Result<void> RunView::save(const sdk::JobResult& result) const {
   }
   if (result.salt) {
     PHASE_TRY_VOID(write_file(folder / "salt.hex", as_bytes(to_hex(*result.salt) + "\n"), true));
+  }
+  if (const auto input = input_of(result, asked)) {
+    const json::object object{{"sha256", input->sha256.hex()}, {"length", input->length}};
+    PHASE_TRY_VOID(write_file(folder / "input.json", as_bytes(json::serialize(object) + "\n")));
   }
   return write_file(folder / "transcript.json", as_bytes(transcript_json(result)));
 }

@@ -12,6 +12,7 @@
 #pragma once
 
 #include <chrono>
+#include <deque>
 #include <filesystem>
 #include <functional>
 #include <map>
@@ -55,20 +56,27 @@ struct JobEvent {
   Bytes data;
 };
 
-/// What was written to a job's stdin: its hash, and as much of its beginning as fits, since a job
-/// may end before it has read everything and its receipt then covers a prefix.
+/// What was written to a job's stdin: its hash, also as it stood at any point of the latest
+/// kTailBytes. A job may end before it has read everything; its receipt then covers a beginning,
+/// which lies there, since a writer is held back while the job does not read.
 class StdinRecord {
  public:
-  static constexpr std::size_t kPrefixBytesMax = 64_MiB;
+  static constexpr std::size_t kTailBytes = 32_MiB;
   void append(ByteView bytes);
   [[nodiscard]] std::uint64_t length() const noexcept { return length_; }
-  /// The commitment to the first `length` bytes. Absent: never written, or not kept.
+  /// The commitment to the first `length` bytes. Absent: never written, or too long ago.
   [[nodiscard]] std::optional<job::Commitment> prefix(std::uint64_t length) const;
 
  private:
+  struct Chunk {
+    std::uint64_t offset = 0;
+    Sha256Stream before;  ///< over all bytes before `offset`
+    Bytes bytes;          ///< at most kChunkBytes
+  };
+  static constexpr std::size_t kChunkBytes = 1_MiB;
   Sha256Stream hash_;
   std::uint64_t length_ = 0;
-  Bytes kept_;
+  std::deque<Chunk> tail_;
 };
 
 /// A job as this client submitted it: what it must compare the receipt with.

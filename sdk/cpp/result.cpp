@@ -1,4 +1,6 @@
 // Reading a result object, and believing nothing of it that can be recomputed.
+#include <algorithm>
+
 #include <boost/json.hpp>
 
 #include "sdk/cpp/client.h"
@@ -134,10 +136,13 @@ verify::Verdict verdict_of(const JobResult& result, const SubmittedJob& asked,
       return refused(Check::input_commitment, "the receipt is for more input than was sent");
     }
     evidence.input = asked.streamed.prefix(stated);
-    note = !evidence.input ? "; input not checked" : "";
-    note += stated < sent ? "; covers the first " + std::to_string(stated) + " of " +
-                                std::to_string(sent) + " bytes of stdin"
-                          : "";
+    if (!evidence.input) {
+      return refused(Check::input_commitment,
+                     "the receipt covers a beginning of stdin that is long past");
+    }
+    note = stated < sent ? "; covers the first " + std::to_string(stated) + " of " +
+                               std::to_string(sent) + " bytes of stdin"
+                         : "";
   }
   verify::Verdict verdict = verify::check(result.receipt, evidence, asked.options.level);
   verdict.detail += verdict.ok() ? note : "";
@@ -170,12 +175,19 @@ Result<void> read_output_of(const Reader& reader, JobResult& out) {
 }  // namespace
 
 void StdinRecord::append(ByteView bytes) {
-  hash_.update(bytes);
-  length_ += bytes.size();
-  if (length_ <= kPrefixBytesMax) {
-    kept_.insert(kept_.end(), bytes.begin(), bytes.end());
-  } else {
-    kept_ = Bytes{};  // an incomplete prefix is of no use
+  while (!bytes.empty()) {
+    if (tail_.empty() || tail_.back().bytes.size() == kChunkBytes) {
+      tail_.push_back({length_, hash_, {}});
+      if (tail_.size() > kTailBytes / kChunkBytes) {
+        tail_.pop_front();
+      }
+    }
+    Bytes& into = tail_.back().bytes;
+    const ByteView piece = bytes.first(std::min(bytes.size(), kChunkBytes - into.size()));
+    into.insert(into.end(), piece.begin(), piece.end());
+    hash_.update(piece);
+    length_ += piece.size();
+    bytes = bytes.subspan(piece.size());
   }
 }
 
@@ -183,10 +195,14 @@ std::optional<job::Commitment> StdinRecord::prefix(std::uint64_t length) const {
   if (length == length_) {
     return job::Commitment{hash_.finish(), length_};
   }
-  if (length > kept_.size()) {
-    return std::nullopt;
+  for (const Chunk& chunk : tail_) {
+    if (length >= chunk.offset && length - chunk.offset <= chunk.bytes.size()) {
+      Sha256Stream hash = chunk.before;
+      hash.update(ByteView{chunk.bytes}.first(length - chunk.offset));
+      return job::Commitment{hash.finish(), length};
+    }
   }
-  return job::commit(ByteView{kept_}.first(length));
+  return std::nullopt;
 }
 
 Result<SubmittedJob> describe(ByteView module, JobOptions options) {

@@ -5,9 +5,10 @@
 #include <future>
 #include <thread>
 
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
 #include <boost/asio/executor_work_guard.hpp>
 #include <boost/asio/io_context.hpp>
-#include <boost/asio/post.hpp>
 #include <boost/json.hpp>
 #include <gtest/gtest.h>
 #include <unistd.h>
@@ -80,15 +81,16 @@ class ClientTest : public testing::Test {
     thread_ = std::thread([this] { context_.run(); });
   }
   void TearDown() override {
-    std::promise<void> done;
-    asio::post(context_, [&] {
-      server_.reset();
-      book_.reset();
-      done.set_value();
-    });
-    done.get_future().wait();
+    // Jobs end before their world does; then the loop has nothing left and returns.
+    asio::co_spawn(
+        context_,
+        [this]() -> Task<void> {
+          server_.reset();
+          co_await book_->drain(clock_.deadline_after(Duration{0}));
+          book_.reset();
+        },
+        asio::detached);
     work_.reset();
-    context_.stop();
     thread_.join();
     std::filesystem::remove_all(folder_);
   }
@@ -332,6 +334,21 @@ TEST(StdinRecord, KnowsPrefixes) {
   EXPECT_EQ(record.prefix(5), job::commit(as_bytes("Hello")));
   EXPECT_EQ(record.prefix(0), job::commit({}));
   EXPECT_FALSE(record.prefix(13).has_value());
+}
+
+TEST(StdinRecord, KnowsTheLatestPrefixesOfALongStream) {
+  StdinRecord record;
+  Bytes all;
+  for (std::size_t i = 0; all.size() < StdinRecord::kTailBytes + 3_MiB; ++i) {
+    const Bytes piece(700'001, static_cast<std::uint8_t>(i));
+    record.append(piece);
+    all.insert(all.end(), piece.begin(), piece.end());
+  }
+  for (const std::size_t back : {std::size_t{0}, std::size_t{1}, 1_MiB, 5_MiB + 7, 30_MiB}) {
+    const std::size_t length = all.size() - back;
+    EXPECT_EQ(record.prefix(length), job::commit(ByteView{all}.first(length))) << back;
+  }
+  EXPECT_FALSE(record.prefix(1000).has_value()) << "memory is bounded";
 }
 
 TEST(EventReader, ReadsEventsHoweverTheyAreCut) {

@@ -171,7 +171,7 @@ Task<void> JobBook::drain(Deadline deadline) {
   state->draining = true;
   Clock& clock = state->world.clock;
   while (state->active > 0 && !state->closed && clock.now() < deadline.at) {
-    co_await state->idle.wait(deadline);
+    static_cast<void>(co_await state->idle.wait(deadline));
   }
   if (state->closed) {
     co_return;
@@ -183,7 +183,7 @@ Task<void> JobBook::drain(Deadline deadline) {
   }
   const Deadline grace = clock.deadline_after(kCancelGrace);
   while (state->active > 0 && !state->closed && clock.now() < grace.at) {
-    co_await state->idle.wait(grace);
+    static_cast<void>(co_await state->idle.wait(grace));
   }
 }
 

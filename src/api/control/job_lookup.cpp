@@ -129,7 +129,7 @@ Task<Result<std::optional<Event>>> JobBook::next_event(std::string id, std::uint
   const EventLog::Entry* entry = job->log.next(after);
   while (entry == nullptr && !job->finished && !state->closed &&
          state->world.clock.now() < deadline.at) {
-    co_await job->changed.wait(deadline);
+    static_cast<void>(co_await job->changed.wait(deadline));
     entry = job->log.next(after);
   }
   if (state->closed) {
@@ -155,7 +155,7 @@ Task<Result<JobBook::ResultText>> JobBook::result(std::string id, bool transcrip
   const std::shared_ptr<State> state = state_;
   PHASE_CO_TRY(const std::shared_ptr<Job> job, co_await state->load(std::move(id)));
   while (!job->finished && !state->closed && state->world.clock.now() < deadline.at) {
-    co_await job->changed.wait(deadline);
+    static_cast<void>(co_await job->changed.wait(deadline));
   }
   if (state->closed) {
     co_return fail(Code::unavailable, "the daemon is stopping");

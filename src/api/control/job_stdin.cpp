@@ -7,6 +7,10 @@ namespace {
 
 constexpr std::size_t kPieceBytes = 64_KiB;
 
+tl::unexpected<Error> went_away() {
+  return fail(Code::cancelled, "the writer of stdin went away");
+}
+
 /// Lets the next writer in, however this one ends.
 class Turn {
  public:
@@ -36,7 +40,9 @@ void JobStdin::give(Bytes all) {
 
 Task<Result<Bytes>> JobStdin::read() {
   while (waiting() == 0 && !ended_ && !stopped_) {
-    co_await changed_.wait();
+    if (!co_await changed_.wait()) {
+      co_return fail(Code::cancelled, "nobody waits for stdin any more");
+    }
   }
   const std::size_t count = stopped_ ? 0 : std::min(waiting(), kPieceBytes);
   const auto from = kept_.begin() + static_cast<std::ptrdiff_t>(position_);
@@ -60,7 +66,9 @@ bool JobStdin::rewind() {
 
 Task<Result<void>> JobStdin::write(Bytes bytes, bool end) {
   while (writing_ && !stopped_) {
-    co_await changed_.wait();
+    if (!co_await changed_.wait()) {
+      co_return went_away();
+    }
   }
   if (stopped_) {
     co_return Result<void>{};
@@ -74,9 +82,8 @@ Task<Result<void>> JobStdin::write(Bytes bytes, bool end) {
   ByteView rest = bytes;
   while (!rest.empty() && !stopped_) {
     const std::size_t room = buffer_max_ - std::min(buffer_max_, waiting());
-    if (room == 0) {
-      co_await changed_.wait();
-      continue;
+    if (room == 0 && !co_await changed_.wait()) {
+      co_return went_away();
     }
     const ByteView piece = rest.first(std::min(room, rest.size()));
     kept_.insert(kept_.end(), piece.begin(), piece.end());

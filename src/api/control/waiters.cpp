@@ -27,22 +27,22 @@ void Waiters::notify_all() {
   }
 }
 
-Task<void> Waiters::wait(Deadline deadline) {
+Task<bool> Waiters::wait(Deadline deadline) {
   return wait(std::optional<Deadline>{deadline});
 }
 
-Task<void> Waiters::wait() {
+Task<bool> Waiters::wait() {
   return wait(std::optional<Deadline>{});
 }
 
-Task<void> Waiters::wait(std::optional<Deadline> deadline) {
+Task<bool> Waiters::wait(std::optional<Deadline> deadline) {
   Event event(executor_);
   const Listed listed(events_, event);
   Alarm alarm(clock_, executor_);
   if (deadline) {
     alarm.set(deadline->at, [&event] { event.notify(); });
   }
-  static_cast<void>(co_await event.wait());
+  co_return co_await event.wait();
 }
 
 }  // namespace phase::control

@@ -20,12 +20,13 @@ class Waiters {
 
   /// Wakes all that wait now.
   void notify_all();
-  /// Returns at the next notify_all, or at the deadline. The caller looks again itself.
-  [[nodiscard]] Task<void> wait(Deadline deadline);
-  [[nodiscard]] Task<void> wait();
+  /// Returns true at the next notify_all, or at the deadline; the caller looks again itself. False:
+  /// the coroutine's cancellation slot fired.
+  [[nodiscard]] Task<bool> wait(Deadline deadline);
+  [[nodiscard]] Task<bool> wait();
 
  private:
-  [[nodiscard]] Task<void> wait(std::optional<Deadline> deadline);
+  [[nodiscard]] Task<bool> wait(std::optional<Deadline> deadline);
   Clock& clock_;
   asio::any_io_executor executor_;
   std::list<Event*> events_;
