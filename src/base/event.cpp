@@ -7,7 +7,10 @@
 #include <boost/asio/bind_cancellation_slot.hpp>
 #include <boost/asio/cancellation_signal.hpp>
 #include <boost/asio/co_spawn.hpp>
+#include <boost/asio/execution/context.hpp>
+#include <boost/asio/execution_context.hpp>
 #include <boost/asio/experimental/channel.hpp>
+#include <boost/asio/query.hpp>
 #include <boost/asio/this_coro.hpp>
 #include <boost/asio/use_awaitable.hpp>
 
@@ -16,12 +19,36 @@
 namespace phase {
 namespace {
 
-using Tokens = asio::experimental::channel<asio::any_io_executor, void(boost::system::error_code)>;
+/// Knows that a context is being destroyed. Its coroutines are then destroyed one by one, and their
+/// destructors notify each other; a channel whose waiter went that way must not be sent to.
+class Ending final : public asio::execution_context::service {
+ public:
+  using key_type = Ending;
+  static const asio::execution_context::id id;
+  explicit Ending(asio::execution_context& context) : service(context) {}
+  void shutdown() override { *ended = true; }
 
-Task<bool> take(Tokens& tokens) {
-  auto [error] = co_await tokens.async_receive(asio::as_tuple(asio::use_awaitable));
-  co_return !error;
-}
+  const std::shared_ptr<bool> ended = std::make_shared<bool>(false);
+};
+const asio::execution_context::id Ending::id;
+
+/// A channel that says no once its context ends.
+struct Tokens {
+  Tokens(asio::any_io_executor executor, std::size_t limit)
+      : channel(executor, limit),
+        // Services end in reverse order of their making: this one, made now, before the channel's.
+        ended(asio::use_service<Ending>(asio::query(executor, asio::execution::context)).ended) {}
+
+  /// False when full, or when nobody is left to take it.
+  bool put() { return !*ended && channel.try_send(boost::system::error_code{}); }
+  Task<bool> take() {
+    auto [error] = co_await channel.async_receive(asio::as_tuple(asio::use_awaitable));
+    co_return !error;
+  }
+
+  asio::experimental::channel<asio::any_io_executor, void(boost::system::error_code)> channel;
+  const std::shared_ptr<const bool> ended;
+};
 
 }  // namespace
 
@@ -36,11 +63,11 @@ Event::~Event() = default;
 
 void Event::notify() {
   // Fails when the flag is already up, which is what is wanted.
-  static_cast<void>(impl_->flag.try_send(boost::system::error_code{}));
+  static_cast<void>(impl_->flag.put());
 }
 
 Task<bool> Event::wait() {
-  return take(impl_->flag);
+  return impl_->flag.take();
 }
 
 struct Turnstile::Impl {
@@ -49,18 +76,16 @@ struct Turnstile::Impl {
 
 Turnstile::Turnstile(asio::any_io_executor executor, std::size_t limit)
     : impl_(new Impl{Tokens(std::move(executor), limit)}) {
-  for (std::size_t i = 0; i < limit; ++i) {
-    PHASE_CHECK(impl_->places.try_send(boost::system::error_code{}));
-  }
+  for (std::size_t i = 0; i < limit; ++i) PHASE_CHECK(impl_->places.put());
 }
 Turnstile::~Turnstile() = default;
 
 Task<bool> Turnstile::enter() {
-  return take(impl_->places);
+  return impl_->places.take();
 }
 
 void Turnstile::leave() {
-  PHASE_CHECK(impl_->places.try_send(boost::system::error_code{}));
+  PHASE_CHECK(impl_->places.put() || *impl_->places.ended);
 }
 
 struct Alarm::Run {

@@ -1,5 +1,7 @@
 #include "tests/simulation/sim_executor.h"
 
+#include <utility>
+
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/associated_cancellation_slot.hpp>
 #include <boost/asio/async_result.hpp>
@@ -43,16 +45,19 @@ SimContext::SimContext(std::uint64_t seed) : random_(seed) {
 }
 
 SimContext::~SimContext() {
-  // Suspended coroutines own what they wait for; destroying one may add or drop others.
+  drop_work();
+  shutdown();  // services destroy the coroutines that wait in them, which may start others
+  drop_work();
+  destroy();
+}
+
+void SimContext::drop_work() {
+  // Coroutines own what they wait for; destroying one may add or drop others.
   while (!timers_.empty() || !ready_.empty()) {
-    auto timers = std::move(timers_);
-    auto ready = std::move(ready_);
-    timers_.clear();
-    ready_.clear();
+    const auto timers = std::exchange(timers_, {});
+    const auto ready = std::exchange(ready_, {});
     timer_times_.clear();
   }
-  shutdown();
-  destroy();
 }
 
 std::uint64_t SimContext::choose(std::uint64_t bound) {

@@ -77,6 +77,7 @@ class SimContext final : public asio::execution_context {
     ready_.push_back(std::make_unique<WorkOf<std::decay_t<F>>>(std::forward<F>(function)));
   }
   void step();
+  void drop_work();
   bool advance(Instant until);
 
   std::mt19937_64 random_;

@@ -62,6 +62,8 @@ Task<AttemptResult> Attempt::run() {
   make_manifest();
   context_.observer.on_attempt(provider_, *manifest_);
   Result<void> talked = co_await open_stream();
+  // Cancelled while dialling: nothing was offered, so there is nothing to cancel over there.
+  if (talked && context_.cancel.requested()) talked = fail(Code::cancelled, "cancelled");
   if (talked) {
     context_.cancel.on_request([this] { on_cancel(); });
     talked = co_await converse();
