@@ -81,7 +81,7 @@ int attempt(const std::string& what, const std::string& path, int number) {
   }
   if (what == "fork") return fork_once();
   if (what == "exec") return execute();
-  if (what == "inherited") return outcome(::fcntl(number, F_GETFD));
+  if (what == "inherited") return outcome(::read(number, nullptr, 0));
   if (what == "variable") return ::getenv(path.c_str()) == nullptr ? ENOENT : 0;
   if (what == "memory") {
     void* at = ::mmap(nullptr, std::size_t{1} << number, PROT_READ | PROT_WRITE,

@@ -274,15 +274,17 @@ bool ModuleStore::holds(const Sha256& module) {
   return true;
 }
 
+Task<std::shared_ptr<const SealedModule>> ModuleStore::load(std::shared_ptr<Disk> disk,
+                                                            Sha256 module) {
+  co_return disk->load(module);
+}
+
 Task<std::shared_ptr<const SealedModule>> ModuleStore::find(Sha256 module) {
   if (auto found = in_memory(module)) co_return found;
   if (!disk_->bytes_of(module)) co_return nullptr;
-  auto loaded = co_await asio::co_spawn(
-      *thread_,
-      [disk = disk_, module]() -> Task<std::shared_ptr<const SealedModule>> {
-        co_return disk->load(module);
-      },
-      asio::use_awaitable);
+  // Named, and no lambda: g++ 12 destroys the captures of one inside a co_await expression twice.
+  Task<std::shared_ptr<const SealedModule>> work = load(disk_, module);
+  auto loaded = co_await asio::co_spawn(*thread_, std::move(work), asio::use_awaitable);
   if (loaded) insert(module, loaded);
   co_return loaded;
 }

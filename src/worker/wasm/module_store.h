@@ -98,6 +98,7 @@ class ModuleStore {
     std::shared_ptr<const SealedModule> module;
   };
   ModuleStore(asio::any_io_executor executor, Options options);
+  static Task<std::shared_ptr<const SealedModule>> load(std::shared_ptr<Disk> disk, Sha256 module);
   void insert(const Sha256& module, std::shared_ptr<const SealedModule> sealed);
   std::shared_ptr<const SealedModule> in_memory(const Sha256& module);
 
