@@ -243,12 +243,11 @@ Node::~Node() {
 
 Task<void> Node::drain(Deadline deadline) {
   const auto state = state_;
-  // Own jobs first: while they run elsewhere, others' jobs here go on; both end at the same
-  // deadline.
+  // What runs here is ended at the deadline, with a receipt; its requester may be our own job book.
   Event both(state->world.executor);
   asio::co_spawn(state->world.executor, state->local->provider().drain(deadline),
                  [&both](const std::exception_ptr&) { both.notify(); });
-  co_await state->book->drain(deadline);
+  co_await state->book->drain({deadline.at + kDrainReceipts});
   co_await both.wait();
 }
 

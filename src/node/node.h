@@ -38,6 +38,8 @@ struct Options {
 inline constexpr Duration kRedialFirst = 1s;
 inline constexpr Duration kRedialMax = 60s;
 inline constexpr Duration kDialMax = 10s;
+/// After what runs here was ended, own jobs have this long to take their receipts in.
+inline constexpr Duration kDrainReceipts = 2s;
 
 class Node {
  public:

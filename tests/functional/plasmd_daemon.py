@@ -154,8 +154,10 @@ class Signals(Case):
         self.assertEqual(node.wait_end(), 0)
         again = Daemon(self, "--no-network").wait_ready()
         jobs = json.loads(again.phase("job", "list", "--json").stdout)["jobs"]
-        self.assertEqual(len(jobs), 1)
-        self.assertIn(jobs[0]["state"], ("done", "failed", "cancelled"))
+        self.assertEqual([job["state"] for job in jobs], ["done"])
+        shown = json.loads(again.phase("receipt", "show", jobs[0]["id"], "--json").stdout)
+        self.assertEqual((shown["completion"]["kind"], shown["completion"]["reason"]),
+                         ("failed", "shutdown"))
 
     def test_a_draining_node_takes_no_new_job(self):
         node = Daemon(self, "--no-network", "--drain-seconds", "600").wait_ready()

@@ -7,8 +7,10 @@ said when nobody is there.
 
 import json
 import os
+import signal
+import subprocess
 
-from plasmd_lab import BUILD, HELLO, Case, main
+from plasmd_lab import BUILD, HELLO, SECONDS_MAX, Case, main, poll
 from lab import Lab, Node, namespaces_allowed
 
 NEEDS_ROOT = "network namespaces need root and iproute2"
@@ -117,6 +119,25 @@ class Network(Case):
         self.exits(done, 0)
         self.assertIn(result["provider"], providers)
         self.assertNotEqual(result["provider"], first)
+
+    def test_a_draining_provider_finishes_what_runs_and_takes_nothing_new(self):
+        provider = self.lab.start("provider", "--open", "--drain-seconds", "600")
+        requester = self.lab.start("requester", *told(provider))
+        client = subprocess.Popen(
+            requester.host.command([self.lab.program("phase"), "--socket", requester.socket,
+                                    "run", "--remote", "--stdin", "-", self.module]),
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+            env=requester.host.environment())
+        self.home.started.append(client)
+        poll(lambda: "admitted" in provider.log())
+        provider.process.send_signal(signal.SIGTERM)
+        poll(lambda: "no new jobs" in provider.log())
+        done = requester.phase("run", "--provider", provider.peer_id, self.module)
+        self.assertNotEqual(done.returncode, 0)
+        self.assertIn(b"shutting_down", done.stderr)
+        out, said = client.communicate(b"Hello, World", timeout=SECONDS_MAX)
+        self.assertEqual((client.returncode, out), (0, b"dlroW ,olleH"), said)
+        self.assertEqual(provider.process.wait(SECONDS_MAX), 0)
 
     def test_mdns_finds_what_nobody_was_told(self):
         # The lab's nodes have it off; a host of its own starts one with it on.
