@@ -100,10 +100,19 @@ void Core::accept(NetworkEvent event) {
   PHASE_CHECK(event.outcome.has_value() && event.outcome->peers.size() == 1);
   const auto handler = handlers_.find(event.text);
   if (handler == handlers_.end()) return;
-  auto stream = make_socket_stream(executor_, std::move(event.outcome->stream));
+  const identity::PublicKey peer = event.outcome->peers.front();
+  auto stream = stream_of(std::move(*event.outcome));
   if (!stream) return;                               // out of descriptors: the peer sees a reset
   const Peer::StreamHandler call = handler->second;  // the call may end the peer
-  call(*std::move(stream), event.outcome->peers.front());
+  call(*std::move(stream), peer);
+}
+
+Result<std::unique_ptr<ByteStream>> Core::stream_of(Outcome outcome) {
+  auto end = [core = weak_from_this(), id = outcome.stream_id](bool reset) {
+    const std::shared_ptr<Core> alive = core.lock();
+    if (alive && alive->network_) alive->network_->end_stream(id, reset);
+  };
+  return make_socket_stream(executor_, std::move(outcome.stream), std::move(end));
 }
 
 Task<Result<void>> Core::ready() {
@@ -142,7 +151,7 @@ Task<Result<std::unique_ptr<ByteStream>>> Core::open(identity::PublicKey peer, s
     return net.open(request, peer, protocol, timeout);
   };
   PHASE_CO_TRY(Outcome outcome, co_await command(self, std::move(start)));
-  co_return make_socket_stream(self->executor_, std::move(outcome.stream));
+  co_return self->stream_of(std::move(outcome));
 }
 
 Task<Result<identity::PublicKey>> Core::dial(std::string multiaddr, Duration timeout) {

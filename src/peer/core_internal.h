@@ -55,6 +55,7 @@ class Core : public std::enable_shared_from_this<Core> {
   [[nodiscard]] static Task<void> take_events(std::shared_ptr<Core> self);
   void dispatch(NetworkEvent event);
   void accept(NetworkEvent event);
+  [[nodiscard]] Result<std::unique_ptr<ByteStream>> stream_of(Outcome outcome);
 
   asio::any_io_executor executor_;
   std::optional<Network> network_;

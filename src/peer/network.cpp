@@ -107,6 +107,7 @@ NetworkEvent event_of(phase_net_event_t& raw) {
   }
   event.text = printable(raw.text);
   event.outcome->stream = Descriptor(std::exchange(raw.stream, -1));
+  event.outcome->stream_id = raw.stream_id;
   event.outcome->round_trip = Duration(std::max<std::int64_t>(raw.round_trip_ns, 0));
   event.outcome->peers.reserve(raw.peer_count);
   for (std::size_t i = 0; i < raw.peer_count; ++i) {
@@ -185,6 +186,10 @@ Result<void> Network::find(std::uint64_t request, const std::string& key, Durati
 Result<void> Network::ping(std::uint64_t request, const identity::PublicKey& peer,
                            Duration timeout) {
   return result_of(phase_net_ping(net_.get(), request, peer.value.data(), milliseconds(timeout)));
+}
+
+void Network::end_stream(std::uint64_t stream_id, bool reset) {
+  phase_net_stream_end(net_.get(), stream_id, reset);
 }
 
 int Network::event_fd() const {

@@ -43,6 +43,7 @@ class Descriptor {
 /// What a finished command brought: by command, one of these.
 struct Outcome {
   Descriptor stream;
+  std::uint64_t stream_id = 0;  ///< for `end_stream`
   std::vector<identity::PublicKey> peers;
   Duration round_trip{};
 };
@@ -72,6 +73,10 @@ class Network {
   [[nodiscard]] Result<void> find(std::uint64_t request, const std::string& key, Duration timeout);
   [[nodiscard]] Result<void> ping(std::uint64_t request, const identity::PublicKey& peer,
                                   Duration timeout);
+
+  /// Said before the socket of a stream is closed: what was written still goes out, or, with
+  /// `reset`, all is dropped. Closing without it is a reset too.
+  void end_stream(std::uint64_t stream_id, bool reset);
 
   /// Readable while events wait. Belongs to the network.
   [[nodiscard]] int event_fd() const;

@@ -13,6 +13,7 @@
 #include <boost/asio/io_context.hpp>
 #include <gtest/gtest.h>
 
+#include "base/event.h"
 #include "base/random.h"
 #include "base/system_clock.h"
 #include "peer/peer.h"

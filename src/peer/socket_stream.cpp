@@ -13,8 +13,10 @@ using Socket = asio::local::stream_protocol::socket;
 
 /// Shared with the coroutines inside `read` and `write`, which may outlast the stream.
 struct State {
-  explicit State(const asio::any_io_executor& executor) : socket(executor) {}
+  State(const asio::any_io_executor& executor, StreamEnd the_end)
+      : socket(executor), end(std::move(the_end)) {}
   Socket socket;
+  StreamEnd end;
   bool write_closed = false;
 };
 
@@ -54,7 +56,7 @@ Task<Result<void>> write_all(std::shared_ptr<State> state, ByteView bytes) {
 class SocketStream final : public ByteStream {
  public:
   explicit SocketStream(std::shared_ptr<State> state) : state_(std::move(state)) {}
-  ~SocketStream() override { close(); }
+  ~SocketStream() override { close(!state_->write_closed); }
 
   Task<Result<std::size_t>> read(std::span<std::uint8_t> out) override {
     return read_some(state_, out);
@@ -65,10 +67,12 @@ class SocketStream final : public ByteStream {
     boost::system::error_code ignored;  // the peer may be gone already
     state_->socket.shutdown(Socket::shutdown_send, ignored);
   }
-  void reset() override { close(); }
+  void reset() override { close(true); }
 
  private:
-  void close() {
+  void close(bool reset) {
+    if (!state_->socket.is_open()) return;
+    state_->end(reset);
     boost::system::error_code ignored;
     state_->socket.close(ignored);
   }
@@ -79,8 +83,8 @@ class SocketStream final : public ByteStream {
 }  // namespace
 
 Result<std::unique_ptr<ByteStream>> make_socket_stream(const asio::any_io_executor& executor,
-                                                       Descriptor descriptor) {
-  auto state = std::make_shared<State>(executor);
+                                                       Descriptor descriptor, StreamEnd end) {
+  auto state = std::make_shared<State>(executor, std::move(end));
   boost::system::error_code error;
   state->socket.assign(asio::local::stream_protocol(), descriptor.get(), error);
   if (error) return fail(Code::io, "cannot watch a stream's socket: " + error.message());

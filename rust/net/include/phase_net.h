@@ -2,10 +2,11 @@
  *
  * Conventions, for every function here:
  *
- *   Threads    The library runs its own threads and calls nobody back. A `const phase_net_t *` may be
- *              used by several threads at once; `phase_net_delete` by none beside it. The other types
- *              belong to one thread at a time.
- *   Blocking   Nothing blocks but `phase_net_delete`, which waits for the threads (at most some 3 s).
+ *   Threads    The library runs its own threads and calls nobody back. A `const phase_net_t *` may
+ *              be used by several threads at once; `phase_net_delete` by none beside it. The other
+ *              types belong to one thread at a time.
+ *   Blocking   Nothing blocks but `phase_net_delete`, which waits for the threads: some 30 ms when
+ *              peers are connected, at most about 5 s.
  *   Ownership  What `_new` or a returned pointer gives, the `_delete` of its type takes; null is
  *              allowed there. Arguments are borrowed for the call. Text is UTF-8 and ends with a
  *              zero byte; text that comes out lives as long as the object it was taken from.
@@ -13,16 +14,18 @@
  *   Errors     A returned `phase_net_error_t *` is null for success; it carries a code and a text.
  *   Panics     A bug of the library prints one line on stderr and aborts the process; it never
  *              unwinds into C++.
- *   Commands   Functions with a `request` only start something. Its end is exactly one event of kind
- *              PHASE_NET_COMPLETED with that number, which the caller chose and does not reuse while
- *              it is under way. A command that returns an error has no event.
- *   Peers      A peer is its raw Ed25519 public key, PHASE_NET_KEY_BYTES long. Peers with other kinds
- *              of key are refused.
- *   Streams    A stream is a non-blocking local stream socket that the caller owns and closes.
- *              Shutting it down for writing ends the stream in that direction after what was
- *              written; closing it resets it. The end of what the peer sends is an end of file; when
- *              the peer reset the stream or the connection is lost, the socket is hung up too
- *              (POLLHUP). Ends of a message must be marked by the protocol above.
+ *   Commands   Functions with a `request` only start something. Its end is exactly one event of
+ *              kind PHASE_NET_COMPLETED with that number, which the caller chose and does not reuse
+ *              while it is under way. A command that returns an error has no event.
+ *   Peers      A peer is its raw Ed25519 public key, PHASE_NET_KEY_BYTES long. Peers with other
+ *              kinds of key are refused.
+ *   Streams    A stream is a non-blocking local stream socket that the caller owns. Shutting it
+ *              down for writing ends the stream in that direction after what was written. When done
+ *              with it the caller says so (`phase_net_stream_end`), then closes it; closing without
+ *              a word resets it. The end of what the peer sends is an end of file. When the peer
+ *              reset the stream or the connection is lost, writing fails, and the socket is hung up
+ *              (POLLHUP) at the end of file; over QUIC a reset can look like an end of file alone,
+ *              since libp2p cannot send one of QUIC's own. So the protocol above marks its ends.
  *
  * Bounds are named in src/limits.rs; at each the answer is PHASE_NET_BUSY, or a stream is reset.
  */
@@ -74,7 +77,7 @@ phase_net_error_t *phase_net_address_check(const char *address);
 /* ── A node ── */
 
 typedef struct phase_net_options {
-  const uint8_t *seed;        /* the RFC 8032 seed, PHASE_NET_KEY_BYTES; the library wipes its copy */
+  const uint8_t *seed;        /* the RFC 8032 seed, PHASE_NET_KEY_BYTES; our copy is wiped */
   const char *const *listen;  /* multiaddrs: /ip4 or /ip6 with /tcp/<port> or /udp/<port>/quic-v1 */
   const char *agent;          /* told to peers by identify */
   size_t listen_count;        /* 0: does not listen */
@@ -87,13 +90,13 @@ typedef struct phase_net_options {
   bool dht_client;            /* asks the DHT, answers nothing */
 } phase_net_options_t;
 
-/* Binds every address and starts. When the listeners have their addresses, or did not get one within
- * a bounded time (a warning), PHASE_NET_READY follows.
- * Errors: MALFORMED, ADDRESS_TAKEN, IO, INVALID; each names the address. An IPv6 address on a machine
- * without IPv6 is a warning. */
+/* Binds every address and starts. When the listeners have their addresses, or did not get one
+ * within a bounded time (a warning), PHASE_NET_READY follows.
+ * Errors: MALFORMED, ADDRESS_TAKEN, IO, INVALID; each names the address. An IPv6 address on a
+ * machine without IPv6 is a warning. */
 phase_net_error_t *phase_net_new(const phase_net_options_t *options, phase_net_t **out);
-/* Ends what was written and closed, closes every connection, waits for the threads. Streams that the
- * caller still holds are hung up. Events not taken are lost, their streams closed. */
+/* Ends what was written and closed, closes every connection, waits for the threads. Streams that
+ * the caller still holds are hung up. Events not taken are lost, their streams closed. */
 void phase_net_delete(phase_net_t *net);
 
 /* Accepts streams of `protocol` from now on. Errors: INVALID, BUSY. */
@@ -101,8 +104,8 @@ phase_net_error_t *phase_net_handle(const phase_net_t *net, const char *protocol
 
 /* ── Commands ── */
 
-/* Opens a stream, over a direct connection if there is one; connects first if needed: all addresses
- * known, then the DHT. Completes with `stream`.
+/* Opens a stream, over a direct connection if there is one; connects first if needed: all
+ * addresses known, then the DHT. Completes with `stream`.
  * Errors: UNAVAILABLE, TIMED_OUT, UNSUPPORTED, BUSY, WRONG_PEER, INVALID. */
 phase_net_error_t *phase_net_open(const phase_net_t *net, uint64_t request, const uint8_t *peer,
                                   const char *protocol, uint64_t timeout_ms);
@@ -110,17 +113,23 @@ phase_net_error_t *phase_net_open(const phase_net_t *net, uint64_t request, cons
  * Errors: MALFORMED at once; UNAVAILABLE, TIMED_OUT, WRONG_PEER, BUSY. */
 phase_net_error_t *phase_net_dial(const phase_net_t *net, uint64_t request, const char *address,
                                   uint64_t timeout_ms);
-/* Announces this node under `key` once; whoever keeps it forgets it after 30 minutes. Completes when
- * it is stored here and the peers that could be reached in time were told. Errors: BUSY. */
+/* Announces this node under `key` once; whoever keeps it forgets it after 30 minutes. Completes
+ * when it is stored here and the peers that could be reached in time were told. Errors: BUSY. */
 phase_net_error_t *phase_net_provide(const phase_net_t *net, uint64_t request, const uint8_t *key,
                                      size_t key_bytes, uint64_t timeout_ms);
-/* Asks the DHT who announced `key`. Completes with peers, this node never among them; what was found
- * when the time is over counts. Errors: TIMED_OUT when that is nothing. */
+/* Asks the DHT who announced `key`. Completes with peers, this node never among them; what was
+ * found when the time is over counts. Errors: TIMED_OUT when that is nothing. */
 phase_net_error_t *phase_net_find(const phase_net_t *net, uint64_t request, const uint8_t *key,
                                   size_t key_bytes, uint64_t timeout_ms);
-/* Measures a round trip, connecting first if needed. Completes with `round_trip_ns`. Errors: as open. */
+/* Measures a round trip, connecting first if needed. Completes with `round_trip_ns`.
+ * Errors: as open. */
 phase_net_error_t *phase_net_ping(const phase_net_t *net, uint64_t request, const uint8_t *peer,
                                   uint64_t timeout_ms);
+
+/* Says that the caller is about to close this stream: what was written still goes out and nothing
+ * is read any more, or, with `reset`, the stream is dropped at once. A number that is gone is
+ * ignored. */
+void phase_net_stream_end(const phase_net_t *net, uint64_t stream_id, bool reset);
 
 /* ── Events ── */
 
@@ -139,13 +148,14 @@ typedef struct phase_net_event {
   const char *text;     /* never null; of an error, a warning or a protocol */
   const uint8_t *peers; /* peer_count keys, one after the other; null when none */
   size_t peer_count;
+  uint64_t stream_id; /* of `stream`, for phase_net_stream_end */
   int32_t kind;
   int32_t code;
   int32_t stream; /* a descriptor, or -1. To keep it, set this to -1 before the event is cleared */
   int32_t reserved;
 } phase_net_event_t;
 
-/* A descriptor that is readable while events wait. Belongs to the library; poll it, do not read it. */
+/* A descriptor that is readable while events wait. Belongs to the library; poll it, never read. */
 int phase_net_event_fd(const phase_net_t *net);
 /* Takes the next event. False, and kind NONE, when none waits. One thread takes events. */
 bool phase_net_next_event(const phase_net_t *net, phase_net_event_t *out);
@@ -179,8 +189,8 @@ void phase_net_peers_delete(phase_net_peers_t *peers);
 /* src/abi.rs asserts the same figures: a field added on one side alone does not compile. */
 PHASE_NET_STATIC_ASSERT(sizeof(phase_net_options_t) == 64, "phase_net_options_t");
 PHASE_NET_STATIC_ASSERT(offsetof(phase_net_options_t, dht_client) == 62, "phase_net_options_t");
-PHASE_NET_STATIC_ASSERT(sizeof(phase_net_event_t) == 56, "phase_net_event_t");
-PHASE_NET_STATIC_ASSERT(offsetof(phase_net_event_t, stream) == 48, "phase_net_event_t");
+PHASE_NET_STATIC_ASSERT(sizeof(phase_net_event_t) == 64, "phase_net_event_t");
+PHASE_NET_STATIC_ASSERT(offsetof(phase_net_event_t, stream) == 56, "phase_net_event_t");
 PHASE_NET_STATIC_ASSERT(sizeof(phase_net_peer_t) == 56, "phase_net_peer_t");
 PHASE_NET_STATIC_ASSERT(offsetof(phase_net_peer_t, connected) == 48, "phase_net_peer_t");
 

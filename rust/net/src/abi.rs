@@ -6,7 +6,7 @@ use std::ptr;
 
 use crate::book::PeerRow;
 use crate::error::{Code, Error, Result};
-use crate::queue::{Event, Key, Outcome};
+use crate::queue::{Event, Key, Outcome, StreamSocket};
 use std::os::fd::{FromRawFd, IntoRawFd, OwnedFd};
 
 #[repr(C)]
@@ -34,14 +34,15 @@ pub struct phase_net_event {
     pub text: *const c_char,
     pub peers: *const u8,
     pub peer_count: usize,
+    pub stream_id: u64,
     pub kind: i32,
     pub code: i32,
     pub stream: i32,
     pub reserved: i32,
 }
 
-const _: () = assert!(size_of::<phase_net_event>() == 56);
-const _: () = assert!(offset_of!(phase_net_event, stream) == 48);
+const _: () = assert!(size_of::<phase_net_event>() == 64);
+const _: () = assert!(offset_of!(phase_net_event, stream) == 56);
 
 #[repr(C)]
 pub struct phase_net_peer {
@@ -63,8 +64,8 @@ pub struct phase_net_texts(pub Vec<CString>);
 
 pub struct phase_net_peers {
     pub rows: Vec<phase_net_peer>,
-    /// What `rows` points into; boxed, so that moving this object moves none of it.
-    _addresses: Vec<Box<phase_net_texts>>,
+    /// What `rows` points into. Never grows, so nothing in it moves.
+    _addresses: Vec<phase_net_texts>,
 }
 
 /// Text for C: a zero byte inside would end it early, so it ends there.
@@ -86,24 +87,23 @@ impl phase_net_texts {
 
 impl phase_net_peers {
     pub fn new(known: Vec<PeerRow>) -> Self {
-        let mut rows = Vec::with_capacity(known.len());
-        let mut boxes = Vec::with_capacity(known.len());
-        for row in known {
-            let Some(key) = crate::peer_key(&row.peer) else {
-                continue;
-            };
-            let addresses = Box::new(phase_net_texts::new(row.addresses));
+        let keyed = |row: PeerRow| crate::peer_key(&row.peer).map(|key| (key, row));
+        let (mut rows, mut addresses) = (Vec::new(), Vec::new());
+        for (key, row) in known.into_iter().filter_map(keyed) {
             rows.push(phase_net_peer {
                 key,
                 round_trip_ns: nanoseconds(row.round_trip),
-                addresses: &raw const *addresses,
+                addresses: ptr::null(),
                 connected: row.connected,
             });
-            boxes.push(addresses);
+            addresses.push(phase_net_texts::new(row.addresses));
+        }
+        for (row, texts) in rows.iter_mut().zip(&addresses) {
+            row.addresses = texts;
         }
         Self {
             rows,
-            _addresses: boxes,
+            _addresses: addresses,
         }
     }
 }
@@ -134,6 +134,7 @@ impl phase_net_event {
             text: c"".as_ptr(),
             peers: ptr::null(),
             peer_count: 0,
+            stream_id: 0,
             kind: KIND_NONE,
             code: Code::Ok as i32,
             stream: -1,
@@ -154,6 +155,14 @@ impl phase_net_event {
         if !peers.is_empty() {
             self.peer_count = peers.len();
             self.peers = Box::into_raw(peers.into_boxed_slice()).cast();
+        }
+        self
+    }
+
+    fn with_stream(mut self, stream: Option<StreamSocket>) -> Self {
+        if let Some(StreamSocket { socket, id }) = stream {
+            self.stream = socket.into_raw_fd();
+            self.stream_id = id;
         }
         self
     }
@@ -179,19 +188,16 @@ impl phase_net_event {
                     peers,
                     round_trip,
                 } = outcome.unwrap_or_default();
-                out.stream = stream.map_or(-1, IntoRawFd::into_raw_fd);
                 out.round_trip_ns = nanoseconds(round_trip);
-                out.with_peers(peers)
+                out.with_peers(peers).with_stream(stream)
             }
             Event::Inbound {
                 peer,
                 protocol,
                 stream,
-            } => {
-                let mut out = Self::new(KIND_INBOUND, &protocol);
-                out.stream = stream.into_raw_fd();
-                out.with_peers(vec![peer])
-            }
+            } => Self::new(KIND_INBOUND, &protocol)
+                .with_peers(vec![peer])
+                .with_stream(Some(stream)),
             Event::Ready(result) => Self::ended(KIND_READY, result).0,
             Event::Routing => Self::new(KIND_ROUTING, ""),
             Event::Warning(text) => Self::new(KIND_WARNING, &text),

@@ -130,26 +130,3 @@ impl Book {
         &self.warnings
     }
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn forgets_the_oldest_unconnected_peer_and_the_oldest_address() {
-        let mut book = Book::default();
-        let connected = PeerId::random();
-        book.connections(connected, 1);
-        for _ in 0..2 * KNOWN_PEERS_MAX {
-            book.learn(PeerId::random(), []);
-        }
-        assert_eq!(book.peers().len(), KNOWN_PEERS_MAX);
-        assert!(book.peers().iter().any(|row| row.peer == connected));
-
-        let at = |port: usize| format!("/ip4/10.0.0.1/tcp/{port}").parse().unwrap();
-        book.learn(connected, (1..=2 * ADDRESSES_PER_PEER_MAX).map(at));
-        let kept = book.addresses(&connected);
-        assert_eq!(kept.len(), ADDRESSES_PER_PEER_MAX);
-        assert_eq!(kept[0], at(2 * ADDRESSES_PER_PEER_MAX));
-    }
-}

@@ -1,4 +1,5 @@
-//! libp2p behind include/phase_net.h. That header states the conventions; this file is its functions.
+//! libp2p behind include/phase_net.h. That header states the conventions; this file is its
+//! functions.
 //!
 //! No product logic here: what is announced, when a dial is repeated, who may do what is decided in
 //! C++ (src/peer and above).
@@ -7,6 +8,7 @@
 
 mod abi;
 mod book;
+mod ends;
 mod error;
 mod limits;
 mod listen;
@@ -35,6 +37,7 @@ use abi::{
     phase_net_peers, phase_net_texts,
 };
 use book::Book;
+use ends::End;
 use error::{Code, Error, Result};
 use limits::{
     ADDRESS_BYTES_MAX, AGENT_BYTES_MAX, COMMANDS_MAX, KEY_BYTES_MAX, LISTEN_MAX,
@@ -83,7 +86,8 @@ fn guarded<T>(body: impl FnOnce() -> T) -> T {
     }
 }
 
-/// Says on one line what the bug was; the default hook would print a backtrace hint of another tool.
+/// Says on one line what the bug was; the default hook would print a backtrace hint of another
+/// tool.
 fn install_panic_hook() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
@@ -197,6 +201,7 @@ fn start(key: &Keypair, options: &Options) -> Result<phase_net> {
         queue: Queue::new().map_err(io)?,
         book: Mutex::new(Book::default()),
         protocols: Protocols::default(),
+        ends: Arc::default(),
         local: key.public().to_peer_id(),
     });
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -229,8 +234,8 @@ impl phase_net {
             deadline: Instant::now() + timeout,
             command,
         };
-        let sent = self.orders.as_ref().map(|orders| orders.try_send(order));
-        if !matches!(sent, Some(Ok(()))) {
+        let sent = |orders: &mpsc::Sender<Order>| orders.try_send(order).is_ok();
+        if !self.orders.as_ref().is_some_and(sent) {
             self.shared.queue.release();
             return Err(Error::new(Code::Busy, "the network takes no commands now"));
         }
@@ -410,6 +415,14 @@ pub unsafe extern "C" fn phase_net_ping(
     })
 }
 
+/// # Safety
+/// See the header.
+#[no_mangle]
+pub unsafe extern "C" fn phase_net_stream_end(net: *const phase_net, stream_id: u64, reset: bool) {
+    let end = if reset { End::Reset } else { End::Closed };
+    guarded(|| unsafe { (&*net).shared.ends.end(stream_id, end) });
+}
+
 // ── Events ──
 
 /// # Safety
@@ -447,7 +460,7 @@ pub unsafe extern "C" fn phase_net_event_clear(event: *mut phase_net_event) {
 /// See the header.
 #[no_mangle]
 pub unsafe extern "C" fn phase_net_texts_count(texts: *const phase_net_texts) -> usize {
-    guarded(|| unsafe { (&(*texts).0).len() })
+    guarded(|| unsafe { &*texts }.0.len())
 }
 
 /// # Safety
@@ -458,8 +471,8 @@ pub unsafe extern "C" fn phase_net_texts_at(
     index: usize,
 ) -> *const c_char {
     guarded(|| unsafe {
-        let list = &(*texts).0;
-        list.get(index).map_or(std::ptr::null(), |t| t.as_ptr())
+        let texts = &*texts;
+        texts.0.get(index).map_or(std::ptr::null(), |t| t.as_ptr())
     })
 }
 
@@ -511,7 +524,7 @@ pub unsafe extern "C" fn phase_net_peers(net: *const phase_net) -> *mut phase_ne
 /// See the header.
 #[no_mangle]
 pub unsafe extern "C" fn phase_net_peers_count(peers: *const phase_net_peers) -> usize {
-    guarded(|| unsafe { (&(*peers).rows).len() })
+    guarded(|| unsafe { &*peers }.rows.len())
 }
 
 /// # Safety
@@ -522,8 +535,10 @@ pub unsafe extern "C" fn phase_net_peers_at(
     index: usize,
 ) -> *const phase_net_peer {
     guarded(|| unsafe {
-        let rows = &(*peers).rows;
-        rows.get(index)
+        let peers = &*peers;
+        peers
+            .rows
+            .get(index)
             .map_or(std::ptr::null(), |row| &raw const *row)
     })
 }

@@ -14,6 +14,9 @@ pub const INBOUND_PER_CONNECTION_MAX: usize = 128;
 pub const NEGOTIATING_PER_CONNECTION_MAX: usize = 32;
 /// Negotiation of one stream's protocol.
 pub const NEGOTIATION_TIMEOUT: Duration = Duration::from_secs(10);
+/// Tries of one `phase_net_ping`: libp2p answers one ping per connection at a time and drops the
+/// older one, which can be ours.
+pub const PING_ATTEMPTS: usize = 3;
 /// Protocols that `phase_net_handle` takes.
 pub const PROTOCOLS_MAX: usize = 8;
 /// Bytes of a protocol name.
@@ -58,10 +61,17 @@ pub const PROVIDER_TTL: Duration = Duration::from_secs(30 * 60);
 /// One DHT query as a whole.
 pub const QUERY_TIMEOUT: Duration = Duration::from_secs(15);
 
+/// What a peer may still send, and how long it may take to take what was written, after C++ has
+/// closed a stream; then it is reset.
+pub const LINGER_BYTES: usize = 64 * 1024;
+pub const LINGER_TIMEOUT: Duration = Duration::from_secs(5);
+
 /// How long delete waits for bytes that C++ has written and closed.
 pub const DRAIN_TIMEOUT: Duration = Duration::from_millis(500);
 /// How long delete waits for connections to say goodbye.
 pub const CLOSE_TIMEOUT: Duration = Duration::from_millis(500);
+/// How long the last packets have to leave. Without them peers notice only by a timeout.
+pub const GOODBYE_TIME: Duration = Duration::from_millis(30);
 /// How long delete waits for the threads after that.
 pub const RUNTIME_TIMEOUT: Duration = Duration::from_secs(2);
 /// How long a listener may take to report its first address.

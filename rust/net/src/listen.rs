@@ -35,8 +35,8 @@ fn ipv6_is_missing(ip: IpAddr, error: &io::Error) -> bool {
     }
 }
 
-/// Tries to bind, and lets go. libp2p binds TCP with SO_REUSEPORT, so that a second node of the same
-/// user would share the port unnoticed; this one binds without.
+/// Tries to bind, and lets go. libp2p binds TCP with SO_REUSEPORT, so that a second node of the
+/// same user would share the port unnoticed; this one binds without.
 fn try_bind(socket_address: SocketAddr, tcp: bool) -> io::Result<()> {
     let kind = if tcp { Type::STREAM } else { Type::DGRAM };
     let socket = Socket::new(Domain::for_address(socket_address), kind, None)?;
@@ -63,7 +63,10 @@ pub fn check(address: &Multiaddr) -> Result<Checked> {
     let Some((socket_address, tcp)) = socket_address(address) else {
         return Err(Error::new(
             Code::Malformed,
-            format!("cannot listen on {address}: expected /ip4 or /ip6 with /tcp/<port> or /udp/<port>/quic-v1"),
+            format!(
+                "cannot listen on {address}: \
+                 expected /ip4 or /ip6 with /tcp/<port> or /udp/<port>/quic-v1"
+            ),
         ));
     };
     match try_bind(socket_address, tcp) {

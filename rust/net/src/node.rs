@@ -16,17 +16,19 @@ use libp2p::{
     connection_limits, identify, mdns, ping, upnp, Multiaddr, PeerId, StreamProtocol, Swarm,
 };
 use tokio::sync::mpsc;
+use tokio::task::JoinSet;
 use tokio::time::{sleep_until, timeout, Instant};
 
 use crate::book::Book;
+use crate::ends::Ends;
 use crate::error::{Code, Error, Result};
 use crate::limits::{
-    CLOSE_TIMEOUT, CONNECTIONS_PER_PEER_MAX, DRAIN_TIMEOUT, KNOWN_PEERS_MAX, LISTEN_TIMEOUT,
-    PENDING_CONNECTIONS_MAX, PROVIDER_TTL, QUERY_TIMEOUT,
+    CLOSE_TIMEOUT, CONNECTIONS_PER_PEER_MAX, DRAIN_TIMEOUT, GOODBYE_TIME, KNOWN_PEERS_MAX,
+    LISTEN_TIMEOUT, PENDING_CONNECTIONS_MAX, PROVIDER_TTL, QUERY_TIMEOUT,
 };
 use crate::listen::{self, Checked};
 use crate::queue::Queue;
-use crate::requests::Requests;
+use crate::requests::{Pinged, Requests};
 use crate::slots::Slots;
 use crate::store::ProviderStore;
 use crate::stream::{self, Protocols};
@@ -81,6 +83,7 @@ pub struct Shared {
     pub queue: Queue,
     pub book: Mutex<Book>,
     pub protocols: Protocols,
+    pub ends: Arc<Ends>,
     pub local: PeerId,
 }
 
@@ -165,6 +168,8 @@ pub struct Node {
     pub shared: Arc<Shared>,
     pub slots: Arc<Slots>,
     pub requests: Requests,
+    /// Bounded by COMMANDS_MAX: each belongs to a command.
+    pub pings: JoinSet<Pinged>,
     /// Listeners that have not reported an address yet. `None` once ready.
     starting: Option<HashSet<ListenerId>>,
     /// Connections whose other end is this machine.
@@ -192,6 +197,7 @@ impl Node {
             slots: Slots::new(options.streams_max, options.streams_per_peer_max),
             shared,
             requests: Requests::default(),
+            pings: JoinSet::new(),
             starting: Some(HashSet::new()),
             loopback: HashSet::new(),
         };
@@ -240,6 +246,7 @@ impl Node {
                     None => break,
                 },
                 event = self.swarm.select_next_some() => self.on_swarm_event(event),
+                Some(Ok(pinged)) = self.pings.join_next() => self.on_pinged(pinged),
                 () = sleep_until(wake), if waits => self.expire(Instant::now()),
                 () = sleep_until(ready_by), if starting => self.give_up_waiting_for_listeners(),
             }
@@ -250,11 +257,14 @@ impl Node {
     /// Lets written bytes out, then says goodbye to every peer.
     async fn close(mut self) {
         let drained = Instant::now() + DRAIN_TIMEOUT;
-        while self.slots.open() > 0 && Instant::now() < drained {
+        while self.shared.ends.closing() > 0 && Instant::now() < drained {
             let step = Instant::now() + Duration::from_millis(5);
             let _ = tokio::time::timeout_at(step, self.swarm.select_next_some()).await;
         }
         let peers: Vec<PeerId> = self.swarm.connected_peers().copied().collect();
+        if peers.is_empty() {
+            return;
+        }
         for peer in peers {
             let _ = self.swarm.disconnect_peer_id(peer);
         }
@@ -264,6 +274,8 @@ impl Node {
             }
         };
         let _ = timeout(CLOSE_TIMEOUT, gone).await;
+        // A QUIC connection counts as closed before its last packet has left.
+        tokio::time::sleep(GOODBYE_TIME).await;
     }
 
     fn report_ready_if_all_listen(&mut self) {

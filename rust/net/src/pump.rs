@@ -3,29 +3,31 @@
 //! Nothing is buffered beyond `COPY_BYTES` a direction and what the kernel and the transport hold:
 //! whoever reads slowly slows the writer down.
 //!
-//! | C++ does               | the peer sees                                          |
-//! |------------------------|--------------------------------------------------------|
-//! | shutdown for writing   | end of the stream after the data                       |
-//! | close                  | the data, then a reset (QUIC: an end, and writes fail)  |
+//! | C++ does               | the peer sees                                           |
+//! |------------------------|---------------------------------------------------------|
+//! | shutdown for writing   | end of the stream after the data                        |
+//! | ends it (`End::Closed`)| the same, and soon its own writes fail                  |
+//! | resets it              | end of the stream, and its own writes fail at once      |
 //!
-//! | the peer does          | C++ sees                                               |
-//! |------------------------|--------------------------------------------------------|
-//! | end of the stream      | end of file, its own writing goes on                   |
+//! | the peer does          | C++ sees                                                |
+//! |------------------------|---------------------------------------------------------|
+//! | end of the stream      | end of file, its own writing goes on                    |
 //! | reset, connection lost | the data, then end of file with a hang-up; writes fail  |
 
 use std::future::Future;
 use std::io;
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::pin::Pin;
 use std::task::{ready, Context, Poll};
 
 use futures::{AsyncRead, AsyncWrite};
 use libp2p::Stream;
-use tokio::io::unix::AsyncFd;
 use tokio::io::Interest;
 use tokio::net::UnixStream;
+use tokio::time::{sleep, Sleep};
 
-use crate::limits::COPY_BYTES;
+use crate::ends::{End, EndWatch};
+use crate::limits::{COPY_BYTES, LINGER_BYTES, LINGER_TIMEOUT};
 use crate::slots::Slot;
 
 /// Bytes on their way in one direction.
@@ -54,6 +56,7 @@ impl Buffer {
     }
 }
 
+/// From C++ to the peer.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Upward {
     Open,
@@ -63,21 +66,32 @@ enum Upward {
     Done,
 }
 
+/// From the peer to C++.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Downward {
+    Open,
+    /// C++ has closed its end. Dropping the stream now would look like a reset to the peer, so what
+    /// it still sends is taken, up to so many bytes.
+    Discarding(usize),
+    Done,
+}
+
 pub struct Pump {
     stream: Stream,
     local: UnixStream,
     up: Buffer,
     down: Buffer,
     upward: Upward,
-    downward_done: bool,
-    /// Watches for C++ closing its end, once there is nothing more to read from it.
-    hang_up: Option<AsyncFd<OwnedFd>>,
+    downward: Downward,
+    /// Set when C++ has closed its end: the rest must be over by then.
+    linger: Option<Pin<Box<Sleep>>>,
+    watch: EndWatch,
     _slot: Slot,
 }
 
 impl Pump {
     /// The task, and the descriptor for C++.
-    pub fn new(stream: Stream, slot: Slot) -> io::Result<(Self, OwnedFd)> {
+    pub fn new(stream: Stream, slot: Slot, watch: EndWatch) -> io::Result<(Self, OwnedFd)> {
         let (ours, theirs) = std::os::unix::net::UnixStream::pair()?;
         ours.set_nonblocking(true)?;
         theirs.set_nonblocking(true)?;
@@ -87,16 +101,28 @@ impl Pump {
             up: Buffer::new(),
             down: Buffer::new(),
             upward: Upward::Open,
-            downward_done: false,
-            hang_up: None,
+            downward: Downward::Open,
+            linger: None,
+            watch,
             _slot: slot,
         };
         Ok((pump, theirs.into()))
     }
 
     fn shut(&self, how: libc::c_int) {
-        // SAFETY: a live descriptor. It fails only when C++ has closed its end, which is seen anyway.
+        // SAFETY: a live descriptor. It fails only when C++ has closed its end, which is seen
+        // anyway.
         unsafe { libc::shutdown(self.local.as_raw_fd(), how) };
+    }
+
+    fn discard(&mut self) {
+        self.down.filled(0);
+        if self.downward == Downward::Open {
+            self.downward = Downward::Discarding(LINGER_BYTES);
+        }
+        if self.linger.is_none() {
+            self.linger = Some(Box::pin(sleep(LINGER_TIMEOUT)));
+        }
     }
 
     fn poll_refill_up(&mut self, cx: &mut Context<'_>) -> Poll<()> {
@@ -116,15 +142,17 @@ impl Pump {
         }
     }
 
-    /// From C++ to the peer. Ready when this direction is over.
-    fn poll_up(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+    /// Ready(true) when this direction is over, Ready(false) when C++ closed without a word.
+    fn poll_up(&mut self, cx: &mut Context<'_>) -> Poll<bool> {
         loop {
             match self.upward {
-                Upward::Done => return Poll::Ready(()),
+                Upward::Done => return Poll::Ready(true),
                 Upward::Ending => {
-                    // Closed: dropping without an end mark is the reset. Refused: libp2p-quic gives
-                    // no more of the peer's data after a close that failed.
-                    if !self.closed() && !self.refuses_writes(cx) {
+                    if self.linger.is_none() && self.hung_up() {
+                        return Poll::Ready(false);
+                    }
+                    // libp2p-quic gives no more of the peer's data after a close that failed.
+                    if !self.refuses_writes(cx) {
                         let _ = ready!(Pin::new(&mut self.stream).poll_close(cx));
                     }
                     self.upward = Upward::Done;
@@ -145,32 +173,43 @@ impl Pump {
         }
     }
 
-    /// From the peer to C++. Ready(true) at the end, Ready(false) when the stream is broken.
+    /// Ready(true) when this direction is over, Ready(false) when the stream is broken.
     fn poll_down(&mut self, cx: &mut Context<'_>) -> Poll<bool> {
         loop {
-            if self.downward_done {
+            if self.downward == Downward::Done {
                 return Poll::Ready(true);
             }
-            if self.down.is_empty() {
-                let read = Pin::new(&mut self.stream).poll_read(cx, &mut self.down.bytes);
-                match ready!(read) {
-                    Ok(0) if self.refused(cx) => return Poll::Ready(false),
-                    Ok(0) => {
-                        self.shut(libc::SHUT_WR);
-                        self.downward_done = true;
-                    }
-                    Ok(count) => self.down.filled(count),
-                    Err(_) => return Poll::Ready(false),
-                }
+            if !self.down.is_empty() {
+                ready!(self.poll_deliver(cx));
                 continue;
             }
-            ready!(self.local.poll_write_ready(cx)).unwrap_or(());
-            match self.send() {
-                Ok(count) => self.down.start += count,
-                Err(e) if e.kind() == io::ErrorKind::WouldBlock => {}
-                Err(_) => return Poll::Ready(false), // C++ has closed its end
+            let read = Pin::new(&mut self.stream).poll_read(cx, &mut self.down.bytes);
+            match (ready!(read), self.downward) {
+                (Err(_), _) => return Poll::Ready(false),
+                (Ok(0), Downward::Open) => {
+                    if self.refused(cx) {
+                        return Poll::Ready(false);
+                    }
+                    self.shut(libc::SHUT_WR);
+                    self.downward = Downward::Done;
+                }
+                (Ok(count), Downward::Open) => self.down.filled(count),
+                (Ok(count), Downward::Discarding(left)) if count > 0 && count < left => {
+                    self.downward = Downward::Discarding(left - count);
+                }
+                (Ok(_), _) => self.downward = Downward::Done,
             }
         }
+    }
+
+    fn poll_deliver(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let _ = ready!(self.local.poll_write_ready(cx));
+        match self.send() {
+            Ok(count) => self.down.start += count,
+            Err(e) if e.kind() == io::ErrorKind::WouldBlock => {}
+            Err(_) => self.discard(), // C++ has closed its end
+        }
+        Poll::Ready(())
     }
 
     fn send(&self) -> io::Result<usize> {
@@ -185,7 +224,8 @@ impl Pump {
         })
     }
 
-    /// At the end of what the peer sends: a peer that reset the stream also refuses to be written to.
+    /// At the end of what the peer sends: a peer that reset the stream also refuses to be written
+    /// to.
     fn refused(&mut self, cx: &mut Context<'_>) -> bool {
         self.upward == Upward::Open && self.up.is_empty() && self.refuses_writes(cx)
     }
@@ -196,7 +236,7 @@ impl Pump {
     }
 
     /// Has C++ closed its end, in both directions?
-    fn closed(&self) -> bool {
+    fn hung_up(&self) -> bool {
         let mut poll = libc::pollfd {
             fd: self.local.as_raw_fd(),
             events: 0,
@@ -206,57 +246,31 @@ impl Pump {
         unsafe { libc::poll(&raw mut poll, 1, 0) };
         poll.revents & (libc::POLLHUP | libc::POLLERR) != 0
     }
-
-    /// Ready when C++ has closed its end. A second descriptor, because the readiness of the first
-    /// serves the copying.
-    fn poll_closed(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        if self.hang_up.is_none() {
-            // SAFETY: dup of a live descriptor; checked before it becomes an owner.
-            let copy = unsafe { libc::fcntl(self.local.as_raw_fd(), libc::F_DUPFD_CLOEXEC, 0) };
-            if copy < 0 {
-                return Poll::Ready(());
-            }
-            // SAFETY: fresh, ours alone, and open for as long as the watch owns it.
-            let watch = unsafe {
-                let owned = OwnedFd::from_raw_fd(copy);
-                AsyncFd::register_with_interest(owned, Interest::WRITABLE)
-            };
-            match watch {
-                Ok(watch) => self.hang_up = Some(watch),
-                Err(_) => return Poll::Ready(()),
-            }
-        }
-        loop {
-            if self.closed() {
-                return Poll::Ready(());
-            }
-            let Some(watch) = &self.hang_up else {
-                return Poll::Ready(());
-            };
-            match ready!(watch.poll_write_ready(cx)) {
-                Ok(mut guard) => guard.clear_ready(),
-                Err(_) => return Poll::Ready(()),
-            }
-        }
-    }
 }
 
 impl Future for Pump {
     type Output = ();
 
-    /// Dropping the pump afterwards closes both ends.
+    /// Dropping the pump afterwards closes both ends; what is not ended by then is reset.
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let this = &mut *self;
-        let up_done = this.poll_up(cx).is_ready();
+        match this.watch.poll(cx.waker()) {
+            End::Reset => return Poll::Ready(()),
+            End::Closed => this.discard(),
+            End::None => {}
+        }
+        let up = this.poll_up(cx);
+        if up == Poll::Ready(false) {
+            return Poll::Ready(());
+        }
         match this.poll_down(cx) {
             Poll::Ready(false) => return Poll::Ready(()),
-            Poll::Ready(true) if up_done => return Poll::Ready(()),
-            Poll::Ready(true) => return Poll::Pending,
-            Poll::Pending => {}
+            Poll::Ready(true) if up.is_ready() => return Poll::Ready(()),
+            _ => {}
         }
-        if up_done {
-            return this.poll_closed(cx);
+        match &mut this.linger {
+            Some(over) => over.as_mut().poll(cx),
+            None => Poll::Pending,
         }
-        Poll::Pending
     }
 }

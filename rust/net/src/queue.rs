@@ -11,10 +11,17 @@ use crate::limits::{COMMANDS_MAX, INBOUND_QUEUE_MAX};
 
 pub type Key = [u8; 32];
 
+/// The end of a stream that goes to C++, and the number it is ended by.
+#[derive(Debug)]
+pub struct StreamSocket {
+    pub socket: OwnedFd,
+    pub id: u64,
+}
+
 /// What a finished command brings back.
 #[derive(Debug, Default)]
 pub struct Outcome {
-    pub stream: Option<OwnedFd>,
+    pub stream: Option<StreamSocket>,
     pub peers: Vec<Key>,
     pub round_trip: Option<Duration>,
 }
@@ -28,7 +35,7 @@ pub enum Event {
     Inbound {
         peer: Key,
         protocol: String,
-        stream: OwnedFd,
+        stream: StreamSocket,
     },
     Ready(Result<()>),
     Routing,
@@ -109,7 +116,7 @@ impl Queue {
     }
 
     /// False when too many wait; the stream is dropped by then.
-    pub fn inbound(&self, peer: Key, protocol: String, stream: OwnedFd) -> bool {
+    pub fn inbound(&self, peer: Key, protocol: String, stream: StreamSocket) -> bool {
         let mut state = self.lock();
         if state.inbound >= INBOUND_QUEUE_MAX {
             return false;

@@ -11,19 +11,34 @@ use libp2p::{Multiaddr, PeerId, Stream, StreamProtocol};
 use tokio::time::{timeout_at, Instant};
 
 use crate::error::{Code, Error, Result};
-use crate::limits::PROVIDERS_FOUND_MAX;
+use crate::limits::{PING_ATTEMPTS, PROVIDERS_FOUND_MAX};
 use crate::node::{Command, Node, Order, PING_PROTOCOL};
 use crate::peer_key;
 use crate::pump::Pump;
-use crate::queue::{Key, Outcome};
+use crate::queue::{Key, Outcome, StreamSocket};
 use crate::slots::Slot;
+
+/// Who gets a stream.
+enum Purpose {
+    Caller(Slot),
+    /// The stream never reaches C++. How many were tried before.
+    Ping(usize),
+}
+
+/// One try of a ping, as its task ends.
+pub struct Pinged {
+    request: u64,
+    deadline: Instant,
+    peer: PeerId,
+    before: usize,
+    result: Result<Outcome>,
+}
 
 /// A stream wanted by C++, or by us for a ping.
 struct Opening {
     peer: PeerId,
     protocol: StreamProtocol,
-    /// None for a ping, whose stream never reaches C++.
-    slot: Option<Slot>,
+    purpose: Purpose,
     /// Handed to a connection; otherwise waiting for one.
     started: bool,
     /// A connection was lost while it opened; once is forgiven.
@@ -82,8 +97,11 @@ impl Requests {
 
     /// Those that wait for a connection to `peer`.
     fn waiting(&self, peer: &PeerId) -> Vec<u64> {
-        let waits = |pending: &Pending| matches!(&pending.kind, Kind::Open(o) if o.peer == *peer && !o.started);
-        let found = self.pending.iter().filter(|(_, p)| waits(p));
+        let waits = |kind: &Kind| match kind {
+            Kind::Open(opening) => opening.peer == *peer && !opening.started,
+            _ => false,
+        };
+        let found = self.pending.iter().filter(|(_, p)| waits(&p.kind));
         found.map(|(request, _)| *request).collect()
     }
 
@@ -102,12 +120,10 @@ impl Node {
         } = order;
         match command {
             Command::Open { peer, protocol } => {
-                let slot = self.slots.take(peer).map(Some);
-                self.order_open(request, deadline, peer, protocol, slot);
+                let purpose = self.slots.take(peer).map(Purpose::Caller);
+                self.order_open(request, deadline, peer, protocol, purpose);
             }
-            Command::Ping { peer } => {
-                self.order_open(request, deadline, peer, PING_PROTOCOL, Ok(None));
-            }
+            Command::Ping { peer } => self.order_ping(request, deadline, peer, 0),
             Command::Dial { address } => self.order_dial(request, deadline, address),
             Command::Provide { key } => {
                 let kad = &mut self.swarm.behaviour_mut().kad;
@@ -141,25 +157,46 @@ impl Node {
         deadline: Instant,
         peer: PeerId,
         protocol: StreamProtocol,
-        slot: Result<Option<Slot>>,
+        purpose: Result<Purpose>,
     ) {
         if peer == self.shared.local {
             let error = Error::new(Code::Invalid, format!("{peer} is this node itself"));
             return self.complete(request, Err(error));
         }
-        let slot = match slot {
-            Ok(slot) => slot,
+        let purpose = match purpose {
+            Ok(purpose) => purpose,
             Err(error) => return self.complete(request, Err(error)),
         };
         let opening = Opening {
             peer,
             protocol,
-            slot,
+            purpose,
             started: false,
             retried: false,
         };
         self.requests.insert(request, deadline, Kind::Open(opening));
         self.start_or_reach(request);
+    }
+
+    fn order_ping(&mut self, request: u64, deadline: Instant, peer: PeerId, before: usize) {
+        let purpose = Ok(Purpose::Ping(before));
+        self.order_open(request, deadline, peer, PING_PROTOCOL, purpose);
+    }
+
+    pub fn on_pinged(&mut self, pinged: Pinged) {
+        let Pinged {
+            request,
+            deadline,
+            peer,
+            before,
+            result,
+        } = pinged;
+        match result {
+            Err(error) if error.code == Code::Unavailable && before + 1 < PING_ATTEMPTS => {
+                self.order_ping(request, deadline, peer, before + 1);
+            }
+            other => self.complete(request, other),
+        }
     }
 
     fn start_or_reach(&mut self, request: u64) {
@@ -384,29 +421,42 @@ impl Node {
         else {
             return;
         };
-        let Some(slot) = opening.slot else {
-            let shared = self.shared.clone();
-            tokio::spawn(async move {
-                let result = match timeout_at(deadline, echo(stream)).await {
-                    Ok(Ok(outcome)) => Ok(outcome),
-                    Ok(Err(e)) => Err(Error::new(Code::Unavailable, format!("ping: {e}"))),
-                    Err(_) => Err(Error::new(
-                        Code::TimedOut,
-                        "the ping was not answered in time",
-                    )),
-                };
-                shared.queue.complete(request, result);
-            });
-            return;
+        let slot = match opening.purpose {
+            Purpose::Caller(slot) => slot,
+            Purpose::Ping(before) => {
+                self.pings.spawn(async move {
+                    let result = match timeout_at(deadline, echo(stream)).await {
+                        Ok(done) => {
+                            done.map_err(|e| Error::new(Code::Unavailable, format!("ping: {e}")))
+                        }
+                        Err(_) => Err(Error::new(Code::TimedOut, "no answer to the ping in time")),
+                    };
+                    Pinged {
+                        request,
+                        deadline,
+                        peer: opening.peer,
+                        before,
+                        result,
+                    }
+                });
+                return;
+            }
         };
-        let result = Pump::new(stream, slot).map(|(pump, descriptor)| {
+        let result = self.pump(stream, slot).map(|(pump, stream)| {
             tokio::spawn(pump);
             Outcome {
-                stream: Some(descriptor),
+                stream: Some(stream),
                 ..Outcome::default()
             }
         });
-        self.complete(request, result.map_err(no_socket));
+        self.complete(request, result);
+    }
+
+    fn pump(&self, stream: Stream, slot: Slot) -> Result<(Pump, StreamSocket)> {
+        let watch = self.shared.ends.watch();
+        let id = watch.id;
+        let (pump, socket) = Pump::new(stream, slot, watch).map_err(no_socket)?;
+        Ok((pump, StreamSocket { socket, id }))
     }
 
     /// What is over a bound is dropped here, which resets it.
@@ -417,14 +467,14 @@ impl Node {
         let Ok(slot) = self.slots.take(peer) else {
             return;
         };
-        match Pump::new(stream, slot) {
-            Ok((pump, descriptor)) => {
+        match self.pump(stream, slot) {
+            Ok((pump, stream)) => {
                 let protocol = protocol.as_ref().to_owned();
-                if self.shared.queue.inbound(key, protocol, descriptor) {
+                if self.shared.queue.inbound(key, protocol, stream) {
                     tokio::spawn(pump);
                 }
             }
-            Err(e) => self.shared.warn(no_socket(e).text),
+            Err(e) => self.shared.warn(e.text),
         }
     }
 }

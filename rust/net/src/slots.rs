@@ -56,13 +56,6 @@ impl Slots {
             peer,
         })
     }
-
-    pub fn open(&self) -> usize {
-        self.counts
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .total
-    }
 }
 
 impl Drop for Slot {
@@ -79,24 +72,5 @@ impl Drop for Slot {
                 counts.per_peer.remove(&self.peer);
             }
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn bounds_hold_and_places_come_back() {
-        let slots = Slots::new(3, 2);
-        let (a, b) = (PeerId::random(), PeerId::random());
-        let first = slots.take(a).unwrap();
-        let _second = slots.take(a).unwrap();
-        assert_eq!(slots.take(a).err().unwrap().code, Code::Busy);
-        let _third = slots.take(b).unwrap();
-        assert_eq!(slots.take(b).err().unwrap().code, Code::Busy);
-        drop(first);
-        assert_eq!(slots.open(), 2);
-        slots.take(b).unwrap();
     }
 }

@@ -1,8 +1,8 @@
 //! The behaviour that opens and accepts raw streams.
 //!
-//! Unlike `libp2p-stream`: nothing is dropped unseen (each hand-over is back-pressured by the swarm;
-//! what exceeds a bound is reset), an open that cannot finish fails, and direct connections are
-//! preferred over relayed ones.
+//! Unlike `libp2p-stream`: nothing is dropped unseen (each hand-over is back-pressured by the
+//! swarm; what exceeds a bound is reset), an open that cannot finish fails, and direct connections
+//! are preferred over relayed ones.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::convert::Infallible;
@@ -145,11 +145,8 @@ impl ConnectionHandler for Handler {
             ConnectionEvent::FullyNegotiatedInbound(FullyNegotiatedInbound {
                 protocol: (stream, protocol),
                 ..
-            }) => {
-                // Beyond the bound the stream is dropped here, which resets it.
-                if self.reports.len() < INBOUND_PER_CONNECTION_MAX {
-                    self.reports.push_back(Report::Inbound(stream, protocol));
-                }
+            }) if self.reports.len() < INBOUND_PER_CONNECTION_MAX => {
+                self.reports.push_back(Report::Inbound(stream, protocol));
             }
             ConnectionEvent::FullyNegotiatedOutbound(FullyNegotiatedOutbound {
                 protocol: stream,
@@ -166,6 +163,7 @@ impl ConnectionHandler for Handler {
                 let error = negotiation_error(error);
                 self.reports.push_back(Report::Opened(request, Err(error)));
             }
+            // An inbound stream beyond the bound is dropped here, which resets it.
             _ => {}
         }
     }
