@@ -71,6 +71,7 @@ bench:
 	@mkdir -p $(BUILD); $(call configure,$(BUILD),-DPHASE_TESTS=ON)
 	@$(call build,$(BUILD),bench_programs programs)
 	@for program in $(BUILD)/bench/*; do echo "== $$(basename $$program)"; $$program; done
+	@echo '== nodes'; python3 tests/bench_node/nodes.py --build $(BUILD)
 
 format:
 	@tools/format --write
