@@ -112,7 +112,8 @@ def run_script(script):
     """Runs a shell script in a home of its own; whatever it started ends with it."""
     with tempfile.TemporaryDirectory(prefix="phase-docs-") as home:
         environment = {"PATH": f"{BUILD / 'bin'}:{os.environ['PATH']}", "HOME": home,
-                       "XDG_RUNTIME_DIR": home, "LANG": "C.UTF-8"}
+                       "XDG_RUNTIME_DIR": home, "PHASE_DATA_DIR": f"{home}/data",
+                       "LANG": "C.UTF-8"}
         with subprocess.Popen(["bash", "-c", script], cwd=ROOT, env=environment, text=True,
                               stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                               stderr=subprocess.PIPE, start_new_session=True,
