@@ -111,9 +111,15 @@ Result<control::Hello> wait_hello(int socket) {
   return *hello;
 }
 
-// Buries a zygote that is going: it was told to end, or killed.
+// Buries a zygote whose control socket is closed: it ends by itself once its children have, or is
+// killed.
 void bury(pid_t pid) {
-  ::kill(pid, SIGKILL);
+  const FileDescriptor process(static_cast<int>(::syscall(SYS_pidfd_open, pid, 0)));
+  pollfd ended{process.get(), POLLIN, 0};
+  const auto limit = std::chrono::duration_cast<std::chrono::milliseconds>(kCloseTimeout);
+  if (!process.valid() || ::poll(&ended, 1, static_cast<int>(limit.count())) != 1) {
+    ::kill(pid, SIGKILL);
+  }
   while (::waitpid(pid, nullptr, 0) < 0 && errno == EINTR) {
   }
 }
@@ -170,6 +176,9 @@ void Launcher::State::answer(Result<std::shared_ptr<Child>> child) {
 
 // The zygote is gone: so are its children (they die with it), and what was asked of it.
 void Launcher::State::lose() {
+  for (const auto& [id, weak] : children) {
+    if (const auto child = weak.lock()) child->kill();
+  }
   boost::system::error_code ignored;
   socket.close(ignored);
   if (pid != 0) bury(std::exchange(pid, 0));
@@ -277,6 +286,7 @@ Result<std::unique_ptr<Launcher>> Launcher::start(asio::any_io_executor executor
   PHASE_TRY(Process process, spawn(state->options));
   auto hello = wait_hello(process.socket.get());
   if (!hello) {
+    process.socket.reset();
     bury(process.pid);
     return fail(std::move(hello).error());
   }

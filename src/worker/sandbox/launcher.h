@@ -24,6 +24,8 @@ namespace phase::sandbox {
 inline constexpr Duration kHelloTimeout = 30s;
 /// How long a fork may take.
 inline constexpr Duration kForkTimeout = 10s;
+/// How long a zygote may take to end when it is told to; then it is killed. Blocks the loop that long at most.
+inline constexpr Duration kCloseTimeout = 1s;
 /// Pause before a lost zygote is started again: doubled each time, from the first to the second.
 inline constexpr Duration kRestartPauseMin = 100ms, kRestartPauseMax = 5s;
 
@@ -37,6 +39,8 @@ class Child {
   Child& operator=(const Child&) = delete;
 
   [[nodiscard]] std::uint64_t id() const noexcept { return id_; }
+  /// True once it is known that the process is gone.
+  [[nodiscard]] bool ended() const noexcept { return exit_known_; }
   /// SIGKILL, at once, whatever it does. Bytes it already sent can still be received. Idempotent.
   void kill() noexcept;
   /// Sends one message; suspends while the socket is full. Errors: Code::connection_closed,

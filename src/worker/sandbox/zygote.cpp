@@ -24,6 +24,8 @@ namespace phase::sandbox {
 namespace {
 
 constexpr int kExitLockDownFailed = 70;  // EX_SOFTWARE
+// Between two children that end while the zygote closes. One that lives on dies with it.
+constexpr int kLastChildTimeoutMs = 200;
 
 // Everything a zygote holds between two requests.
 class Zygote {
@@ -33,6 +35,7 @@ class Zygote {
 
   [[nodiscard]] Result<void> set_up();
   [[nodiscard]] Result<void> serve();
+  void wait_for_children();
 
  private:
   [[nodiscard]] Result<void> lock_down(control::Hello& hello);
@@ -50,6 +53,7 @@ class Zygote {
   std::optional<Filter> compile_filter_, execute_filter_;
   std::unordered_map<pid_t, std::uint64_t> children_;
   std::uint64_t id_next_ = 1;
+  bool closing_ = false;
 };
 
 Result<void> Zygote::say(const control::FromZygote& message, std::span<const int> descriptors) {
@@ -163,8 +167,18 @@ Result<void> Zygote::bury_children() {
     if (WIFSIGNALED(status)) exited.signal = WTERMSIG(status);
     if (WIFEXITED(status)) exited.code = WEXITSTATUS(status);
     children_.erase(child);
-    PHASE_TRY_VOID(say(exited));
+    if (!closing_) PHASE_TRY_VOID(say(exited));
   }
+}
+
+// The parent, which killed them, is closing: they are buried here, or they would be left to whoever
+// adopts them.
+void Zygote::wait_for_children() {
+  closing_ = true;
+  pollfd wanted{signals_.get(), POLLIN, 0};
+  do {
+    if (!bury_children()) return;
+  } while (!children_.empty() && ::poll(&wanted, 1, kLastChildTimeoutMs) > 0);
 }
 
 void Zygote::become_child(Role role, int socket, pid_t zygote) {
@@ -212,7 +226,11 @@ int run_zygote(int control, Isolation isolation, Work& work) {
   Zygote zygote(control, isolation, work);
   auto done = zygote.set_up();
   if (done) done = zygote.serve();
-  if (done) return 0;
+  // The parent may close while something is being said to it.
+  if (done || done.error().code == Code::connection_closed) {
+    zygote.wait_for_children();
+    return 0;
+  }
   std::fprintf(stderr, "phase-worker: %s\n", done.error().message.c_str());
   return code_exit_status(done.error().code);
 }

@@ -73,6 +73,8 @@ Task<void> WasmWorker::State::refill_loop() {
 }
 
 Task<Result<std::shared_ptr<sandbox::Child>>> WasmWorker::State::take_child() {
+  // Children of a lost zygote are lost, too.
+  std::erase_if(idle, [](const auto& child) { return child->ended(); });
   if (!idle.empty()) {
     auto child = std::move(idle.front());
     idle.pop_front();

@@ -1,0 +1,227 @@
+// The wasm worker against bare wasmtime and against native code, all in one run.
+#include <cstring>
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+#include <limits>
+#include <string>
+
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/use_future.hpp>
+#include <sodium.h>
+#include <unistd.h>
+
+#include "base/check.h"
+#include "tests/bench/samples.h"
+#include "worker/wasm/engine.h"
+#include "worker/wasm/wasm_worker.h"
+
+extern "C" void sha256_rounds(std::uint32_t state[8]);
+
+namespace phase::bench {
+namespace {
+
+namespace fs = std::filesystem;
+constexpr int kRounds = 300;
+constexpr int kHeavyRounds = 15;
+constexpr int kColdRounds = 20;
+constexpr std::string_view kInput = "Hello, World";
+
+Bytes read_module(std::string_view name) {
+  std::ifstream file(std::string(PHASE_BINARY_DIR "/examples/") + std::string(name) + ".wasm",
+                     std::ios::binary);
+  Bytes module{std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
+  PHASE_CHECK(!module.empty());
+  return module;
+}
+
+// Bare wasmtime with our WASI, no process, no socket: the floor.
+class MemoryWorld final : public wasi::World {
+ public:
+  std::optional<std::size_t> read_stdin(std::span<std::uint8_t> to) override {
+    const std::size_t count = std::min(to.size(), left_.size());
+    std::copy_n(left_.begin(), count, to.begin());
+    left_.remove_prefix(count);
+    return count;
+  }
+  std::optional<bool> wait(bool, std::optional<std::uint64_t>) override { return true; }
+  bool write(wasi::Stream, ByteView bytes) override {
+    out += as_text(bytes);
+    return true;
+  }
+  std::uint64_t elapsed_ns() override { return 0; }
+  std::uint64_t cpu_ns() override { return 0; }
+  std::string out;
+
+ private:
+  std::string_view left_ = kInput;
+};
+
+struct Bench {
+  fs::path folder = fs::temp_directory_path() / ("phase-wasm-bench-" + std::to_string(::getpid()));
+  asio::io_context context;
+  std::unique_ptr<worker::WasmWorker> worker;
+
+  Bench() { start(); }
+  ~Bench() {
+    worker.reset();
+    fs::remove_all(folder);
+  }
+  Bench(const Bench&) = delete;
+  Bench& operator=(const Bench&) = delete;
+
+  void start() {
+    worker.reset();
+    context.restart();
+    context.poll();
+    worker::WasmWorker::Options options;
+    options.worker_path = PHASE_BINARY_DIR "/bin/phase-worker";
+    options.cache_folder = folder;
+    auto started = worker::WasmWorker::start(context.get_executor(), options);
+    PHASE_CHECK(started.has_value());
+    worker = *std::move(started);
+  }
+  template <typename T>
+  T wait(Task<T> task) {
+    auto future = asio::co_spawn(context, std::move(task), asio::use_future);
+    context.restart();
+    while (future.wait_for(std::chrono::seconds(0)) != std::future_status::ready) context.run_one();
+    return future.get();
+  }
+  Task<std::string> run(job::WasmJob job) {
+    auto execution = co_await worker->start(job);
+    PHASE_CHECK(execution.has_value());
+    PHASE_CHECK((co_await (*execution)->write_stdin(as_bytes(kInput))).has_value());
+    (*execution)->close_stdin();
+    std::string out;
+    for (;;) {
+      auto event = co_await (*execution)->next();
+      PHASE_CHECK(event.has_value());
+      if (auto* piece = std::get_if<job::OutputPiece>(&*event)) {
+        out += as_text(piece->data);
+      } else {
+        co_return out;
+      }
+    }
+  }
+  // From kill() to the end of the run, of one that never ends by itself.
+  Task<void> cancel(job::WasmJob job, Samples& samples) {
+    auto execution = co_await worker->start(job);
+    PHASE_CHECK(execution.has_value());
+    const Timed timed(samples);
+    (*execution)->kill({receipt::CompletionKind::cancelled, 0, ""});
+    auto event = co_await (*execution)->next();
+    PHASE_CHECK(event && std::holds_alternative<provider::WorkerExit>(*event));
+  }
+};
+
+void measure_hello(Bench& bench) {
+  const Bytes module = read_module("hello");
+  job::WasmJob job;
+  job.module = job::reference(module);
+  PHASE_CHECK(bench.wait(bench.worker->prepare(job.module, module)).has_value());
+  auto engine = worker::Engine::make(false);
+  PHASE_CHECK(engine.has_value());
+  const auto compiled = engine->compile(module);
+  PHASE_CHECK(compiled.has_value());
+
+  Samples bare, warm, cancels;
+  for (int i = 0; i < kRounds; i++) {
+    {
+      MemoryWorld world;
+      const Timed timed(bare);
+      PHASE_CHECK(engine->run(*compiled, job, world).end == worker::End::exited);
+      PHASE_CHECK(world.out == "dlroW ,olleH");
+    }
+    ::usleep(3000);  // the pool is full again: one job after another, not a queue of them
+    bench.context.restart();
+    bench.context.poll();
+    const Timed timed(warm);
+    PHASE_CHECK(bench.wait(bench.run(job)) == "dlroW ,olleH");
+  }
+  for (int i = 0; i < kRounds; i++) bench.wait(bench.cancel(job, cancels));
+  bare.print("hello: bare wasmtime in process");
+  warm.print("hello: warm worker, start to exit");
+  print_ratio("hello: warm worker / bare wasmtime", warm.p50(), bare.p50());
+  cancels.print("cancel to stop");
+
+  Samples cold;
+  for (int i = 0; i < kColdRounds; i++) {
+    bench.worker->modules().finish_writing();
+    const Timed timed(cold);
+    bench.start();
+    PHASE_CHECK(bench.worker->holds_module(job.module.sha256));
+    PHASE_CHECK(bench.wait(bench.run(job)) == "dlroW ,olleH");
+  }
+  cold.print("hello: fresh worker program, warm module cache");
+}
+
+void measure_sha256() {
+  const Bytes module = read_module("bench_sha256");
+  auto engine = worker::Engine::make(false);
+  PHASE_CHECK(engine.has_value());
+  const auto compiled = engine->compile(module);
+  PHASE_CHECK(compiled.has_value());
+  job::WasmJob job;
+  job.limits.fuel = std::numeric_limits<std::int64_t>::max();
+  Samples native, guest;
+  for (int i = 0; i < kHeavyRounds; i++) {
+    std::uint32_t state[8];
+    {
+      const Timed timed(native);
+      sha256_rounds(state);
+    }
+    MemoryWorld world;
+    const Timed timed(guest);
+    PHASE_CHECK(engine->run(*compiled, job, world).end == worker::End::exited);
+    PHASE_CHECK(world.out.size() == sizeof state &&
+                std::memcmp(world.out.data(), state, sizeof state) == 0);
+  }
+  native.print("sha256 of 25 MiB: native, -O2");
+  guest.print("sha256 of 25 MiB: wasm, profile fast");
+  print_ratio("sha256: wasm fast / native -O2", guest.percentile(0), native.percentile(0));
+}
+
+// Proportional set size in KiB of a process, 0 when it may not be read.
+long pss_kib(int pid) {
+  std::ifstream file("/proc/" + std::to_string(pid) + "/smaps_rollup");
+  std::string word;
+  while (file >> word) {
+    if (word != "Pss:") continue;
+    long kib = 0;
+    file >> kib;
+    return kib;
+  }
+  return 0;
+}
+
+void measure_memory(Bench& bench) {
+  bench.start();
+  bench.context.restart();
+  bench.context.run_for(std::chrono::seconds(1));  // until the pool is full, and quiet
+  const int zygote = bench.worker->zygote_pid();
+  long total = pss_kib(zygote);
+  int children = 0;
+  std::ifstream list("/proc/" + std::to_string(zygote) + "/task/" + std::to_string(zygote) +
+                     "/children");
+  for (int pid = 0; list >> pid; children++) total += pss_kib(pid);
+  if (total == 0) {
+    std::printf("skip: memory of the idle worker program: /proc/<pid>/smaps_rollup needs root\n");
+    return;
+  }
+  std::printf("%-58s %ld KiB with %d idle children\n", "idle worker program and pool, PSS", total,
+              children);
+}
+
+}  // namespace
+}  // namespace phase::bench
+
+int main() {
+  if (::sodium_init() < 0) return 1;
+  phase::bench::Bench bench;
+  phase::bench::measure_hello(bench);
+  phase::bench::measure_memory(bench);
+  phase::bench::measure_sha256();
+  return 0;
+}
