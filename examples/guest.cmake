@@ -1,4 +1,5 @@
-# phase_guest(name SOURCES ... [COPY path]): a WASI module built by clang, lld and wasi-libc (all from the distribution).
+# phase_guest(name SOURCES ... [COPY path]): a WASI module built by clang, lld and wasi-libc, all from
+#   the distribution.
 #   Lands in build/examples/<name>.wasm; COPY also places it at a path in the source tree that people paste.
 #   Target: guest_<name>, part of `all`.
 include_guard(GLOBAL)

@@ -85,7 +85,7 @@ def run_phase(requester, module, save):
 
 def verify(requester, save, expect_ok, label):
     """Checks saved files offline and prints the verdict after `label`."""
-    # The job's stdin was streamed, so its commitment is not in the manifest: the verifier brings it.
+    # stdin was streamed, so its commitment is not in the manifest: the verifier brings it.
     given = save / "stdin"
     given.write_bytes(INPUT)
     done = requester.phase("verify", save / "receipt.cose", "--manifest", save / "manifest.cose",

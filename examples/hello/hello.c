@@ -2,9 +2,9 @@
 //
 //   printf 'Hello, World' | <run> hello.wasm      prints   dlroW ,olleH
 //
-// Straight WASI calls and no stdio, so that the module is about one kilobyte. The input may be as long as the memory
-// limit allows; above it the program says so on stderr and exits with 1. Built natively too (HELLO_NATIVE): the same
-// lines then serve as the baseline of the benchmarks.
+// Straight WASI calls and no stdio, so that the module is about one kilobyte. The input may be as
+// long as the memory limit allows; above it the program says so on stderr and exits with 1. Built
+// natively too (HELLO_NATIVE): the same lines then serve as the baseline of the benchmarks.
 #include <stddef.h>
 
 #ifdef HELLO_NATIVE
@@ -18,11 +18,17 @@ enum { kFirstBytes = 1 << 16 };  // one page of linear memory; doubled whenever 
 
 #ifdef HELLO_NATIVE
 
-static char *grow(char *buffer, size_t bytes) { return realloc(buffer, bytes); }
+static char* grow(char* buffer, size_t bytes) {
+  return realloc(buffer, bytes);
+}
 
-static long read_some(char *to, size_t bytes) { return read(0, to, bytes); }
+static long read_some(char* to, size_t bytes) {
+  return read(0, to, bytes);
+}
 
-static long write_some(int fd, const char *from, size_t bytes) { return write(fd, from, bytes); }
+static long write_some(int fd, const char* from, size_t bytes) {
+  return write(fd, from, bytes);
+}
 
 #else
 
@@ -30,7 +36,7 @@ static const size_t kPageBytes = 65536;
 extern char __heap_base;  // from the linker: the first address nothing else uses
 
 // The buffer starts at the end of the static data and is all that lies behind it.
-static char *grow(char *buffer, size_t bytes) {
+static char* grow(char* buffer, size_t bytes) {
   (void)buffer;
   const size_t end = (size_t)&__heap_base + bytes;
   const size_t have = __builtin_wasm_memory_size(0) * kPageBytes;
@@ -42,21 +48,21 @@ static char *grow(char *buffer, size_t bytes) {
   return &__heap_base;
 }
 
-static long read_some(char *to, size_t bytes) {
-  const __wasi_iovec_t part = {(uint8_t *)to, bytes};
+static long read_some(char* to, size_t bytes) {
+  const __wasi_iovec_t part = {(uint8_t*)to, bytes};
   __wasi_size_t got = 0;
   return __wasi_fd_read(0, &part, 1, &got) == __WASI_ERRNO_SUCCESS ? (long)got : -1;
 }
 
-static long write_some(int fd, const char *from, size_t bytes) {
-  const __wasi_ciovec_t part = {(const uint8_t *)from, bytes};
+static long write_some(int fd, const char* from, size_t bytes) {
+  const __wasi_ciovec_t part = {(const uint8_t*)from, bytes};
   __wasi_size_t put = 0;
   return __wasi_fd_write(fd, &part, 1, &put) == __WASI_ERRNO_SUCCESS ? (long)put : -1;
 }
 
 #endif
 
-static int write_all(int fd, const char *from, size_t bytes) {
+static int write_all(int fd, const char* from, size_t bytes) {
   while (bytes > 0) {
     const long put = write_some(fd, from, bytes);
     if (put <= 0) return 1;
@@ -69,7 +75,7 @@ static int write_all(int fd, const char *from, size_t bytes) {
 int main(void) {
   static const char kTooLarge[] = "hello: the input does not fit in memory\n";
   size_t room = kFirstBytes, length = 0;
-  char *text = grow(NULL, room);
+  char* text = grow(NULL, room);
   for (;;) {
     if (text != NULL && length == room) {
       room *= 2;

@@ -60,7 +60,7 @@ void cancel_one(phase::sdk::Client& client, const Bytes& module, const std::stri
     if (!state) stop(state.error().text());
     if (state->find("\"running\"") != std::string::npos) break;
     if (i > 1000) stop("the job never ran");
-    std::this_thread::sleep_for(std::chrono::milliseconds(2));
+    std::this_thread::sleep_for(std::chrono::milliseconds(2));  // tidy: allow(sleep): polls
   }
   const auto start = Clock::now();
   if (const auto asked = client.cancel(job->id); !asked) stop(asked.error().text());

@@ -54,9 +54,9 @@ enum {
   PHASE_NET_IO = 4,            /* a system call failed */
   PHASE_NET_UNAVAILABLE = 5,   /* nobody there now */
   PHASE_NET_TIMED_OUT = 6,
-  PHASE_NET_UNSUPPORTED = 7,   /* the peer does not speak the protocol */
-  PHASE_NET_BUSY = 8,          /* at a bound */
-  PHASE_NET_WRONG_PEER = 9,    /* another peer answered there */
+  PHASE_NET_UNSUPPORTED = 7, /* the peer does not speak the protocol */
+  PHASE_NET_BUSY = 8,        /* at a bound */
+  PHASE_NET_WRONG_PEER = 9,  /* another peer answered there */
   PHASE_NET_INTERNAL = 10
 };
 
@@ -67,69 +67,69 @@ typedef struct phase_net_peers phase_net_peers_t;
 
 /* ── Errors ── */
 
-int32_t phase_net_error_code(const phase_net_error_t *error);
-const char *phase_net_error_text(const phase_net_error_t *error);
-void phase_net_error_delete(phase_net_error_t *error);
+int32_t phase_net_error_code(const phase_net_error_t* error);
+const char* phase_net_error_text(const phase_net_error_t* error);
+void phase_net_error_delete(phase_net_error_t* error);
 
 /* Errors: MALFORMED unless `address` is a multiaddr. */
-phase_net_error_t *phase_net_address_check(const char *address);
+phase_net_error_t* phase_net_address_check(const char* address);
 
 /* ── A node ── */
 
 typedef struct phase_net_options {
-  const uint8_t *seed;        /* the RFC 8032 seed, PHASE_NET_KEY_BYTES; our copy is wiped */
-  const char *const *listen;  /* multiaddrs: /ip4 or /ip6 with /tcp/<port> or /udp/<port>/quic-v1 */
-  const char *agent;          /* told to peers by identify */
-  size_t listen_count;        /* 0: does not listen */
+  const uint8_t* seed;       /* the RFC 8032 seed, PHASE_NET_KEY_BYTES; our copy is wiped */
+  const char* const* listen; /* multiaddrs: /ip4 or /ip6 with /tcp/<port> or /udp/<port>/quic-v1 */
+  const char* agent;         /* told to peers by identify */
+  size_t listen_count;       /* 0: does not listen */
   size_t streams_per_peer_max;
-  size_t streams_max;         /* each costs two descriptors of the process */
-  uint64_t idle_timeout_ms;   /* a connection without streams ends after it */
+  size_t streams_max;       /* each costs two descriptors of the process */
+  uint64_t idle_timeout_ms; /* a connection without streams ends after it */
   uint32_t connections_max;
-  bool mdns;                  /* failing to start is a warning */
-  bool upnp;                  /* failing is a warning */
-  bool dht_client;            /* asks the DHT, answers nothing */
+  bool mdns;       /* failing to start is a warning */
+  bool upnp;       /* failing is a warning */
+  bool dht_client; /* asks the DHT, answers nothing */
 } phase_net_options_t;
 
 /* Binds every address and starts. When the listeners have their addresses, or did not get one
  * within a bounded time (a warning), PHASE_NET_READY follows.
  * Errors: MALFORMED, ADDRESS_TAKEN, IO, INVALID; each names the address. An IPv6 address on a
  * machine without IPv6 is a warning. */
-phase_net_error_t *phase_net_new(const phase_net_options_t *options, phase_net_t **out);
+phase_net_error_t* phase_net_new(const phase_net_options_t* options, phase_net_t** out);
 /* Ends what was written and closed, closes every connection, waits for the threads. Streams that
  * the caller still holds are hung up. Events not taken are lost, their streams closed. */
-void phase_net_delete(phase_net_t *net);
+void phase_net_delete(phase_net_t* net);
 
 /* Accepts streams of `protocol` from now on. Errors: INVALID, BUSY. */
-phase_net_error_t *phase_net_handle(const phase_net_t *net, const char *protocol);
+phase_net_error_t* phase_net_handle(const phase_net_t* net, const char* protocol);
 
 /* ── Commands ── */
 
 /* Opens a stream, over a direct connection if there is one; connects first if needed: all
  * addresses known, then the DHT. Completes with `stream`.
  * Errors: UNAVAILABLE, TIMED_OUT, UNSUPPORTED, BUSY, WRONG_PEER, INVALID. */
-phase_net_error_t *phase_net_open(const phase_net_t *net, uint64_t request, const uint8_t *peer,
-                                  const char *protocol, uint64_t timeout_ms);
+phase_net_error_t* phase_net_open(const phase_net_t* net, uint64_t request, const uint8_t* peer,
+                                  const char* protocol, uint64_t timeout_ms);
 /* Connects to a multiaddr, with or without /p2p/<id>; names are resolved. Completes with one peer.
  * Errors: MALFORMED at once; UNAVAILABLE, TIMED_OUT, WRONG_PEER, BUSY. */
-phase_net_error_t *phase_net_dial(const phase_net_t *net, uint64_t request, const char *address,
+phase_net_error_t* phase_net_dial(const phase_net_t* net, uint64_t request, const char* address,
                                   uint64_t timeout_ms);
 /* Announces this node under `key` once; whoever keeps it forgets it after 30 minutes. Completes
  * when it is stored here and the peers that could be reached in time were told. Errors: BUSY. */
-phase_net_error_t *phase_net_provide(const phase_net_t *net, uint64_t request, const uint8_t *key,
+phase_net_error_t* phase_net_provide(const phase_net_t* net, uint64_t request, const uint8_t* key,
                                      size_t key_bytes, uint64_t timeout_ms);
 /* Asks the DHT who announced `key`. Completes with peers, this node never among them; what was
  * found when the time is over counts. Errors: TIMED_OUT when that is nothing. */
-phase_net_error_t *phase_net_find(const phase_net_t *net, uint64_t request, const uint8_t *key,
+phase_net_error_t* phase_net_find(const phase_net_t* net, uint64_t request, const uint8_t* key,
                                   size_t key_bytes, uint64_t timeout_ms);
 /* Measures a round trip, connecting first if needed. Completes with `round_trip_ns`.
  * Errors: as open. */
-phase_net_error_t *phase_net_ping(const phase_net_t *net, uint64_t request, const uint8_t *peer,
+phase_net_error_t* phase_net_ping(const phase_net_t* net, uint64_t request, const uint8_t* peer,
                                   uint64_t timeout_ms);
 
 /* Says that the caller is about to close this stream: what was written still goes out and nothing
  * is read any more, or, with `reset`, the stream is dropped at once. A number that is gone is
  * ignored. */
-void phase_net_stream_end(const phase_net_t *net, uint64_t stream_id, bool reset);
+void phase_net_stream_end(const phase_net_t* net, uint64_t stream_id, bool reset);
 
 /* ── Events ── */
 
@@ -145,8 +145,8 @@ enum {
 typedef struct phase_net_event {
   uint64_t request;
   int64_t round_trip_ns;
-  const char *text;     /* never null; of an error, a warning or a protocol */
-  const uint8_t *peers; /* peer_count keys, one after the other; null when none */
+  const char* text;     /* never null; of an error, a warning or a protocol */
+  const uint8_t* peers; /* peer_count keys, one after the other; null when none */
   size_t peer_count;
   uint64_t stream_id; /* of `stream`, for phase_net_stream_end */
   int32_t kind;
@@ -156,35 +156,35 @@ typedef struct phase_net_event {
 } phase_net_event_t;
 
 /* A descriptor that is readable while events wait. Belongs to the library; poll it, never read. */
-int phase_net_event_fd(const phase_net_t *net);
+int phase_net_event_fd(const phase_net_t* net);
 /* Takes the next event. False, and kind NONE, when none waits. One thread takes events. */
-bool phase_net_next_event(const phase_net_t *net, phase_net_event_t *out);
+bool phase_net_next_event(const phase_net_t* net, phase_net_event_t* out);
 /* Frees what the event holds and closes its stream unless taken. */
-void phase_net_event_clear(phase_net_event_t *event);
+void phase_net_event_clear(phase_net_event_t* event);
 
 /* ── What is known, at any time ── */
 
-size_t phase_net_texts_count(const phase_net_texts_t *texts);
-const char *phase_net_texts_at(const phase_net_texts_t *texts, size_t index);
-void phase_net_texts_delete(phase_net_texts_t *texts);
+size_t phase_net_texts_count(const phase_net_texts_t* texts);
+const char* phase_net_texts_at(const phase_net_texts_t* texts, size_t index);
+void phase_net_texts_delete(phase_net_texts_t* texts);
 
 /* Where this node listens, each with /p2p/<id>. */
-phase_net_texts_t *phase_net_listen_addresses(const phase_net_t *net);
+phase_net_texts_t* phase_net_listen_addresses(const phase_net_t* net);
 /* What failed without stopping the node. */
-phase_net_texts_t *phase_net_warnings(const phase_net_t *net);
+phase_net_texts_t* phase_net_warnings(const phase_net_t* net);
 
 typedef struct phase_net_peer {
   uint8_t key[PHASE_NET_KEY_BYTES];
   int64_t round_trip_ns; /* the last measured one, or -1 */
-  const phase_net_texts_t *addresses;
+  const phase_net_texts_t* addresses;
   bool connected;
 } phase_net_peer_t;
 
 /* Peers connected, found by mDNS, or met in the DHT. */
-phase_net_peers_t *phase_net_peers(const phase_net_t *net);
-size_t phase_net_peers_count(const phase_net_peers_t *peers);
-const phase_net_peer_t *phase_net_peers_at(const phase_net_peers_t *peers, size_t index);
-void phase_net_peers_delete(phase_net_peers_t *peers);
+phase_net_peers_t* phase_net_peers(const phase_net_t* net);
+size_t phase_net_peers_count(const phase_net_peers_t* peers);
+const phase_net_peer_t* phase_net_peers_at(const phase_net_peers_t* peers, size_t index);
+void phase_net_peers_delete(phase_net_peers_t* peers);
 
 /* src/abi.rs asserts the same figures: a field added on one side alone does not compile. */
 PHASE_NET_STATIC_ASSERT(sizeof(phase_net_options_t) == 64, "phase_net_options_t");

@@ -1,4 +1,5 @@
-// Everything a child or a module says goes through these three.
+// Everything a child or a module says goes through these four.
+#include "worker/wasm/about.h"
 #include "worker/wasm/message.h"
 #include "worker/wasm/module_form.h"
 
@@ -13,5 +14,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   }
   (void)phase::worker::decode_from_parent(bytes);
   (void)phase::worker::decode_form(bytes);
+  (void)phase::worker::decode_about(bytes);
+  (void)phase::worker::decode_about(bytes);
   return 0;
 }

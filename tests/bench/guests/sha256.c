@@ -1,5 +1,6 @@
-// SHA-256 (FIPS 180-4) over and over: the processor-bound load of the benchmarks. As a WASI module it hashes a buffer
-// kRounds times and writes the last digest; natively (BENCH_NATIVE) the same lines are one function.
+// SHA-256 (FIPS 180-4) over and over: the processor-bound load of the benchmarks. As a WASI module
+// it hashes a buffer kRounds times and writes the last digest; natively (BENCH_NATIVE) the same
+// lines are one function.
 #include <stdint.h>
 #include <string.h>
 
@@ -15,7 +16,9 @@ static const uint32_t kConstants[64] = {
     0x19a4c116, 0x1e376c08, 0x2748774c, 0x34b0bcb5, 0x391c0cb3, 0x4ed8aa4a, 0x5b9cca4f, 0x682e6ff3,
     0x748f82ee, 0x78a5636f, 0x84c87814, 0x8cc70208, 0x90befffa, 0xa4506ceb, 0xbef9a3f7, 0xc67178f2};
 
-static uint32_t rotate(uint32_t value, int by) { return value >> by | value << (32 - by); }
+static uint32_t rotate(uint32_t value, int by) {
+  return value >> by | value << (32 - by);
+}
 
 static void compress(uint32_t state[8], const uint8_t block[64]) {
   uint32_t w[64];
@@ -31,8 +34,8 @@ static void compress(uint32_t state[8], const uint8_t block[64]) {
   uint32_t a = state[0], b = state[1], c = state[2], d = state[3];
   uint32_t e = state[4], f = state[5], g = state[6], h = state[7];
   for (int i = 0; i < 64; i++) {
-    const uint32_t t1 = h + (rotate(e, 6) ^ rotate(e, 11) ^ rotate(e, 25)) +
-                        ((e & f) ^ (~e & g)) + kConstants[i] + w[i];
+    const uint32_t t1 = h + (rotate(e, 6) ^ rotate(e, 11) ^ rotate(e, 25)) + ((e & f) ^ (~e & g)) +
+                        kConstants[i] + w[i];
     const uint32_t t2 =
         (rotate(a, 2) ^ rotate(a, 13) ^ rotate(a, 22)) + ((a & b) ^ (a & c) ^ (b & c));
     h = g, g = f, f = e, e = d + t1;
@@ -43,7 +46,7 @@ static void compress(uint32_t state[8], const uint8_t block[64]) {
 }
 
 // Whole blocks only; the padding block is written out below.
-static void hash(const uint8_t *bytes, uint32_t count, uint32_t state[8]) {
+static void hash(const uint8_t* bytes, uint32_t count, uint32_t state[8]) {
   static const uint32_t kStart[8] = {0x6a09e667, 0xbb67ae85, 0x3c6ef372, 0xa54ff53a,
                                      0x510e527f, 0x9b05688c, 0x1f83d9ab, 0x5be0cd19};
   memcpy(state, kStart, sizeof kStart);

@@ -1,4 +1,5 @@
-// Tells what a guest can sense: arguments, environment, clocks, randomness, and what is not there. One line each.
+// Tells what a guest can sense: arguments, environment, clocks, randomness, and what is not there.
+// One line each.
 #include <errno.h>
 #include <fcntl.h>
 #include <stdint.h>
@@ -6,11 +7,13 @@
 #include <time.h>
 #include <unistd.h>
 
-extern char **environ;
+extern char** environ;
 
-static void put(const char *text) { write(1, text, strlen(text)); }
+static void put(const char* text) {
+  write(1, text, strlen(text));
+}
 
-static void put_hex(const unsigned char *bytes, unsigned long count) {
+static void put_hex(const unsigned char* bytes, unsigned long count) {
   static const char digits[] = "0123456789abcdef";
   for (unsigned long i = 0; i < count; i++) {
     const char pair[2] = {digits[bytes[i] >> 4], digits[bytes[i] & 15]};
@@ -20,7 +23,7 @@ static void put_hex(const unsigned char *bytes, unsigned long count) {
 
 static void put_number(unsigned long long value) {
   char text[24];
-  char *at = text + sizeof text;
+  char* at = text + sizeof text;
   *--at = 0;
   do {
     *--at = (char)('0' + value % 10);
@@ -29,13 +32,13 @@ static void put_number(unsigned long long value) {
   put(at);
 }
 
-int main(int argc, char **argv) {
+int main(int argc, char** argv) {
   for (int i = 0; i < argc; i++) {
     put("arg ");
     put(argv[i]);
     put("\n");
   }
-  for (char **e = environ; *e != NULL; e++) {
+  for (char** e = environ; *e != NULL; e++) {
     put("env ");
     put(*e);
     put("\n");
