@@ -186,8 +186,12 @@ class Signals(Case):
                                     stdout=subprocess.PIPE, stderr=subprocess.PIPE,
                                     env=self.home.environment) for _ in range(12)]
         self.home.started += clients
+        for number, client in enumerate(clients):  # all first: one that waits for it keeps its place
+            client.stdin.write(f"{number:03}".encode())
+            client.stdin.close()
+            client.stdin = None
         for number, client in enumerate(clients):
-            out, said = client.communicate(f"{number:03}".encode(), timeout=SECONDS_MAX)
+            out, said = client.communicate(timeout=SECONDS_MAX)
             self.assertEqual((client.returncode, out), (0, f"{number:03}".encode()[::-1]), said)
 
 
