@@ -186,7 +186,7 @@ class Signals(Case):
                                     stdout=subprocess.PIPE, stderr=subprocess.PIPE,
                                     env=self.home.environment) for _ in range(12)]
         self.home.started += clients
-        for number, client in enumerate(clients):  # all first: one that waits for it keeps its place
+        for number, client in enumerate(clients):  # all first: who waits keeps a place
             client.stdin.write(f"{number:03}".encode())
             client.stdin.close()
             client.stdin = None

@@ -190,7 +190,8 @@ constexpr std::string_view kWarmUpModule = R"((module
   (import "wasi_snapshot_preview1" "fd_write" (func $write (param i32 i32 i32 i32) (result i32)))
   (memory (export "memory") 1)
   (data (i32.const 0) "\08\00\00\00\01\00\00\00w")
-  (func (export "_start") (drop (call $write (i32.const 1) (i32.const 0) (i32.const 1) (i32.const 12))))))";
+  (func (export "_start")
+    (drop (call $write (i32.const 1) (i32.const 0) (i32.const 1) (i32.const 12))))))";
 
 class NoWorld final : public wasi::World {
  public:
