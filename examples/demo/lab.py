@@ -236,6 +236,11 @@ class Lab:
         return self.nodes[name]
 
     def close(self):
+        """Ends all and leaves nothing behind; a second Ctrl-C does not stop it."""
+        before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+        for node in self.nodes.values():
+            if node.process.poll() is None:
+                node.process.send_signal(signal.SIGTERM)
         for node in self.nodes.values():
             try:
                 node.stop()
@@ -246,3 +251,4 @@ class Lab:
         if self.namespaces:
             subprocess.run(["ip", "netns", "del", self.hub], capture_output=True)
         shutil.rmtree(self.folder, ignore_errors=True)
+        signal.signal(signal.SIGINT, before)
