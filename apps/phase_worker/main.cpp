@@ -53,6 +53,9 @@ int main(int argc, char** argv) {
   }
   if (::sodium_init() < 0) return kExitUsage;
   phase::worker::WasmWork work;
-  return phase::sandbox::run_zygote(phase::sandbox::control::kSocketNumber, *options->isolation,
-                                    work);
+  const auto done =
+      phase::sandbox::run_zygote(phase::sandbox::control::kSocketNumber, *options->isolation, work);
+  if (done) return 0;
+  std::fprintf(stderr, "phase-worker: %s\n", done.error().text().c_str());
+  return phase::code_exit_status(done.error().code);
 }

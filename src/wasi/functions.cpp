@@ -10,7 +10,6 @@ namespace phase::wasi {
 namespace {
 
 // --- arguments and environment
-// ---------------------------------------------------------------------------------------
 
 Call list_sizes(const std::vector<std::string>& list, Memory memory, const std::uint64_t* a) {
   std::uint64_t bytes = 0;
@@ -47,7 +46,6 @@ Call environ_sizes_get(Guest& guest, Memory memory, const std::uint64_t* a) {
 }
 
 // --- clocks, randomness, process
-// -------------------------------------------------------------------------------------
 
 Call clock_res_get(Guest& guest, Memory memory, const std::uint64_t* a) {
   if (!clock_now(guest, u32(a[0]))) return answer(Errno::inval);
@@ -80,7 +78,6 @@ Call unsupported(Guest& /*guest*/, Memory /*memory*/, const std::uint64_t* /*a*/
 }
 
 // --- what does not exist here
-// ----------------------------------------------------------------------------------------
 
 // Functions that need a file, directory or socket: an error by what the descriptor is instead.
 template <Errno if_stream>

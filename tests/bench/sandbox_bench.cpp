@@ -28,7 +28,6 @@ constexpr int kRounds = 400;
 constexpr std::string_view kInput = "Hello, World";
 
 // --- the inside
-// -------------------------------------------------------------------------------------------------------
 
 // Echoes, or runs every job it is sent: what a worker kept for one requester would do.
 class BenchWork final : public sandbox::Work {
@@ -40,7 +39,7 @@ class BenchWork final : public sandbox::Work {
   }
   sandbox::Limits limits(sandbox::Role) const override { return {}; }
   int run(sandbox::Role, int socket) override {
-    if (!engine_->rehearse()) return 1;
+    if (!engine_->rehearse() || !sandbox::send_message(socket, as_bytes("ready"))) return 1;
     Bytes buffer(sandbox::kMessageBytesMax);
     for (;;) {
       auto received = sandbox::receive_message(socket, buffer);
@@ -68,7 +67,6 @@ class BenchWork final : public sandbox::Work {
 };
 
 // --- the outside
-// ------------------------------------------------------------------------------------------------------
 
 struct Bench {
   asio::io_context context;
@@ -100,6 +98,11 @@ struct Bench {
       if (std::holds_alternative<worker::RunReport>(*message)) co_return;
     }
   }
+  Task<void> ready(sandbox::Child& child) {
+    Bytes buffer(sandbox::kMessageBytesMax);
+    const auto got = co_await child.receive(buffer);
+    PHASE_CHECK(got && *got > 0);
+  }
   Task<void> echo(sandbox::Child& child, Samples& samples) {
     Bytes buffer(sandbox::kMessageBytesMax);
     for (int i = 0; i < kRounds; i++) {
@@ -116,22 +119,28 @@ std::shared_ptr<sandbox::Child> fork_child(Bench& bench) {
   return *child;
 }
 
+// As `fork_child`, and until the child is locked down and has rehearsed a run.
+std::shared_ptr<sandbox::Child> ready_child(Bench& bench) {
+  auto child = fork_child(bench);
+  bench.wait(bench.ready(*child));
+  return child;
+}
+
 void measure_processes(Bench& bench) {
   Samples forks, round_trips, fresh, prepared, kept;
   for (int i = 0; i < kRounds; i++) {
     const Timed timed(forks);
     fork_child(bench);
   }
-  const auto child = fork_child(bench);
+  const auto child = ready_child(bench);
   bench.wait(bench.echo(*child, round_trips));
   for (int i = 0; i < kRounds; i++) {
     const Timed timed(fresh);
-    const auto job_child = fork_child(bench);
+    const auto job_child = ready_child(bench);
     bench.wait(bench.hello(*job_child));
   }
   for (int i = 0; i < kRounds; i++) {
-    const auto job_child = fork_child(bench);
-    ::usleep(2000);  // the child has locked itself down and waits, as one from the idle pool does
+    const auto job_child = ready_child(bench);
     const Timed timed(prepared);
     bench.wait(bench.hello(*job_child));
   }
@@ -239,8 +248,9 @@ int main(int argc, char** argv) {
   if (::sodium_init() < 0) return 1;
   if (argc == 2 && std::string_view(argv[1]) == "--zygote") {
     phase::bench::BenchWork work;
-    return phase::sandbox::run_zygote(phase::sandbox::control::kSocketNumber,
-                                      phase::sandbox::Isolation::full, work);
+    const auto done = phase::sandbox::run_zygote(phase::sandbox::control::kSocketNumber,
+                                                 phase::sandbox::Isolation::full, work);
+    return done ? 0 : 1;
   }
   return phase::bench::bench_main();
 }

@@ -134,7 +134,7 @@ void measure_hello(Bench& bench) {
       PHASE_CHECK(engine->run(*compiled, job, world).end == worker::End::exited);
       PHASE_CHECK(world.out == "dlroW ,olleH");
     }
-    ::usleep(3000);  // the pool is full again: one job after another, not a queue of them
+    ::usleep(3000);  // tidy: allow(sleep): the pool fills again; one job at a time, no queue
     bench.context.restart();
     bench.context.poll();
     const Timed timed(warm);

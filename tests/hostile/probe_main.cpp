@@ -116,5 +116,5 @@ int main(int argc, char** argv) {
   const auto isolation = isolation_from(argc == 2 ? argv[1] : "");
   if (!isolation) return 64;
   ProbeWork work;
-  return run_zygote(control::kSocketNumber, *isolation, work);
+  return run_zygote(control::kSocketNumber, *isolation, work) ? 0 : 1;
 }

@@ -23,6 +23,8 @@ inline constexpr int kSocketNumber = 3;
 /// failed. The worker program ends so instead of by SIGABRT, since the layers take the call that
 /// raises a signal away.
 inline constexpr int kExitAborted = 134;
+/// Status of a child that could not put on its layers, and so did nothing (EX_SOFTWARE).
+inline constexpr int kExitUnlocked = 70;
 /// Longest description a kind of work may give of itself.
 inline constexpr std::size_t kAboutBytesMax = 4_KiB;
 

@@ -199,6 +199,9 @@ Result<void> Launcher::State::take(const control::FromZygote& message,
   } else if (const auto* refused = std::get_if<control::Refused>(&message)) {
     answer(fail(Code::unavailable, "no worker process: " + refused->why));
   } else if (const auto* exited = std::get_if<control::Exited>(&message)) {
+    if (exited->code == control::kExitUnlocked) {
+      spdlog::error("worker: a child could not lock itself down and did nothing");
+    }
     const auto found = children.find(exited->id);
     if (found == children.end()) return {};
     if (const auto child = found->second.lock()) child->set_exit(*exited);

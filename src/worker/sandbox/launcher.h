@@ -24,7 +24,8 @@ namespace phase::sandbox {
 inline constexpr Duration kHelloTimeout = 30s;
 /// How long a fork may take.
 inline constexpr Duration kForkTimeout = 10s;
-/// How long a zygote may take to end when it is told to; then it is killed. Blocks the loop that long at most.
+/// How long a zygote may take to end when it is told to; then it is killed. Blocks the loop that
+/// long at most.
 inline constexpr Duration kCloseTimeout = 1s;
 /// Pause before a lost zygote is started again: doubled each time, from the first to the second.
 inline constexpr Duration kRestartPauseMin = 100ms, kRestartPauseMax = 5s;

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
-#include <cstdio>
 #include <cstring>
 #include <unordered_map>
 
@@ -23,7 +22,6 @@
 namespace phase::sandbox {
 namespace {
 
-constexpr int kExitLockDownFailed = 70;  // EX_SOFTWARE
 // Between two children that end while the zygote closes. One that lives on dies with it.
 constexpr int kLastChildTimeoutMs = 200;
 
@@ -201,11 +199,7 @@ void Zygote::become_child(Role role, int socket, pid_t zygote) {
     if (filter) PHASE_TRY_VOID(filter->install());
     return {};
   }();
-  if (!locked) {
-    std::fprintf(stderr, "phase-worker: a child could not lock itself down: %s\n",
-                 locked.error().message.c_str());
-    ::_exit(kExitLockDownFailed);
-  }
+  if (!locked) ::_exit(control::kExitUnlocked);
   ::_exit(work_.run(role, control::kSocketNumber));
 }
 
@@ -222,17 +216,14 @@ Result<Isolation> isolation_from(std::string_view name) {
   return fail(Code::invalid_argument, "isolation is full or none");
 }
 
-int run_zygote(int control, Isolation isolation, Work& work) {
+Result<void> run_zygote(int control, Isolation isolation, Work& work) {
   Zygote zygote(control, isolation, work);
   auto done = zygote.set_up();
   if (done) done = zygote.serve();
+  zygote.wait_for_children();
   // The parent may close while something is being said to it.
-  if (done || done.error().code == Code::connection_closed) {
-    zygote.wait_for_children();
-    return 0;
-  }
-  std::fprintf(stderr, "phase-worker: %s\n", done.error().message.c_str());
-  return code_exit_status(done.error().code);
+  if (!done && done.error().code == Code::connection_closed) return {};
+  return done;
 }
 
 }  // namespace phase::sandbox

@@ -38,8 +38,8 @@ class Work {
 };
 
 /// Serves the parent at `control` (a SOCK_SEQPACKET socket, always control::kSocketNumber) until it
-/// closes; returns the status to exit with. Closes every descriptor above it and clears the
-/// environment. 0, 1 and 2 must be open, 0 on a device that takes anything.
-[[nodiscard]] int run_zygote(int control, Isolation isolation, Work& work);
+/// closes. Closes every descriptor above it and clears the environment. 0, 1 and 2 must be open, 0
+/// on a device that takes anything. Errors: those of the layers and of `work`; Code::io.
+[[nodiscard]] Result<void> run_zygote(int control, Isolation isolation, Work& work);
 
 }  // namespace phase::sandbox

@@ -59,7 +59,6 @@ struct RunReport {
 [[nodiscard]] receipt::Completion completion_of(const RunReport& report);
 
 // --- from the parent
-// --------------------------------------------------------------------------------------------------
 
 /// Comes with one descriptor: the compiled module, sealed.
 struct Start {
@@ -88,7 +87,6 @@ inline constexpr std::uint8_t kStdinPieceTag = 2;
 [[nodiscard]] Result<FromParent> decode_from_parent(ByteView bytes);
 
 // --- from the child
-// ---------------------------------------------------------------------------------------------------
 
 struct Output {
   job::OutputStream stream = job::OutputStream::out;

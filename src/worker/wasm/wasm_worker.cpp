@@ -78,7 +78,8 @@ Task<Result<std::shared_ptr<sandbox::Child>>> WasmWorker::State::take_child() {
   if (!idle.empty()) {
     auto child = std::move(idle.front());
     idle.pop_front();
-    refill();
+    // A fork would take the processor from the job that starts now; the end of a run asks for one.
+    if (idle.empty()) refill();
     co_return child;
   }
   auto child = co_await launcher->fork(sandbox::Role::execute);
@@ -204,7 +205,10 @@ Task<Result<std::unique_ptr<provider::Execution>>> WasmWorker::start(const job::
   }
   // Held from here on, so that jobs that start at the same time are counted.
   state->running++;
-  std::shared_ptr<void> slot(nullptr, [state](void*) { state->running--; });
+  std::shared_ptr<void> slot(nullptr, [state](void*) {
+    state->running--;
+    state->refill();
+  });
   const auto module = co_await state->store->find(job.module.sha256);
   if (!module) co_return fail(Code::not_found, "the module is not prepared");
   PHASE_CO_TRY(auto child, co_await state->start_child(*module, job));
