@@ -80,7 +80,12 @@ impl Ends {
 }
 
 impl EndWatch {
-    /// What was said so far; `waker` is woken when more is.
+    /// What was said so far.
+    pub fn end(&self) -> End {
+        self.signal.end()
+    }
+
+    /// The same; `waker` is woken when more is said.
     pub fn poll(&self, waker: &Waker) -> End {
         self.signal.waker.register(waker);
         self.signal.end()

@@ -115,6 +115,15 @@ impl Pump {
         unsafe { libc::shutdown(self.local.as_raw_fd(), how) };
     }
 
+    /// C++ has closed its end, which it announces before. False when that is a reset.
+    fn closed_in_order(&mut self) -> bool {
+        let in_order = self.watch.end() == End::Closed;
+        if in_order {
+            self.discard();
+        }
+        in_order
+    }
+
     fn discard(&mut self) {
         self.down.filled(0);
         if self.downward == Downward::Open {
@@ -142,13 +151,15 @@ impl Pump {
         }
     }
 
-    /// Ready(true) when this direction is over, Ready(false) when C++ closed without a word.
+    /// Ready(true) when this direction is over, Ready(false) when C++ has reset the stream.
     fn poll_up(&mut self, cx: &mut Context<'_>) -> Poll<bool> {
         loop {
             match self.upward {
                 Upward::Done => return Poll::Ready(true),
                 Upward::Ending => {
-                    if self.linger.is_none() && self.hung_up() {
+                    // With both directions shut the socket is hung up by ourselves.
+                    let theirs = self.downward != Downward::Done && self.hung_up();
+                    if theirs && !self.closed_in_order() {
                         return Poll::Ready(false);
                     }
                     // libp2p-quic gives no more of the peer's data after a close that failed.
@@ -180,7 +191,9 @@ impl Pump {
                 return Poll::Ready(true);
             }
             if !self.down.is_empty() {
-                ready!(self.poll_deliver(cx));
+                if !ready!(self.poll_deliver(cx)) {
+                    return Poll::Ready(false);
+                }
                 continue;
             }
             let read = Pin::new(&mut self.stream).poll_read(cx, &mut self.down.bytes);
@@ -202,14 +215,15 @@ impl Pump {
         }
     }
 
-    fn poll_deliver(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+    /// Ready(false) when C++ has reset the stream.
+    fn poll_deliver(&mut self, cx: &mut Context<'_>) -> Poll<bool> {
         let _ = ready!(self.local.poll_write_ready(cx));
         match self.send() {
             Ok(count) => self.down.start += count,
             Err(e) if e.kind() == io::ErrorKind::WouldBlock => {}
-            Err(_) => self.discard(), // C++ has closed its end
+            Err(_) => return Poll::Ready(self.closed_in_order()),
         }
-        Poll::Ready(())
+        Poll::Ready(true)
     }
 
     fn send(&self) -> io::Result<usize> {
