@@ -88,9 +88,10 @@ int main(int argc, char** argv) {
       {"blocked_stdin", kBlockedStdin},
       {"undefined_import", kUndefinedImport},
   };
-  bool good = write(folder / "malformed.wasm", phase::to_bytes("\x7f"
-                                                               "ELF is not a module")) &&
-              write(folder / "compile_bomb.wasm", compile_bomb(40, 200'000));
+  bool good =
+      write(folder / "malformed.wasm", phase::to_bytes("\x7f"
+                                                       "ELF is not a module")) &&
+      write(folder / "compile_bomb.wasm", compile_bomb(80, 200'000));  // 48 MB, just under the cap
   for (const auto& [name, text] : texts) {
     good = good && write(folder / (std::string(name) + ".wasm"), from_wat(text));
   }
