@@ -33,6 +33,10 @@ def row(name, values_us, budget):
           f"budget {budget}", flush=True)
 
 
+def figure(name, value, budget):
+    print(f"{name:20} {value}   budget {budget}", flush=True)
+
+
 def client(build, node, target, module, what):
     program = build / "tests" / "bench_node" / "job_client"
     done = subprocess.run([program, node.socket, target, module, str(what)], capture_output=True,
@@ -91,9 +95,8 @@ def bench(lab, build, module):
     cancels = [client(build, requester, "remote", module, "cancel")[0] for _ in range(CANCELS)]
     row("job/cancel", cancels, "50 ms")
     idle = tree_pss_kib(provider.process.pid) / 1024
-    print(f"{'node/idle_pss':16} {idle:.1f} MiB   budget 60 MiB")
-    size = pathlib.Path(module).stat().st_size
-    print(f"{'example/hello_bytes':16} {size} B   budget about 1 KB")
+    figure("node/idle_pss", f"{idle:.1f} MiB", "60 MiB")
+    figure("example/hello_bytes", f"{pathlib.Path(module).stat().st_size} B", "about 1 KB")
 
 
 def main():
