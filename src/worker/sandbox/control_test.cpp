@@ -18,6 +18,7 @@ TEST(Control, RoundTrips) {
   EXPECT_EQ(exited.id, 9U);
   EXPECT_EQ(exited.signal, 31);
   EXPECT_EQ(decode_fork(encode_fork(Role::compile)), Role::compile);
+  EXPECT_EQ(decode_fork(encode_fork(Role::infer)), Role::infer);
 }
 
 TEST(Control, RefusesTheRest) {
@@ -28,6 +29,7 @@ TEST(Control, RefusesTheRest) {
   EXPECT_FALSE(decode(longer));
   EXPECT_FALSE(decode_fork({}));
   EXPECT_FALSE(decode_fork(encode_fork(Role::zygote)));
+  EXPECT_FALSE(decode_fork(Bytes{4}));
   EXPECT_FALSE(decode_fork(Bytes{1, 1}));
 }
 

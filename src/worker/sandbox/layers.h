@@ -39,6 +39,7 @@ enum class Role : std::uint8_t {
   zygote = 0,   ///< forks the others; runs nothing of a stranger
   compile = 1,  ///< may start threads
   execute = 2,  ///< the least
+  infer = 3,    ///< may start threads, and read and map a file it was handed
 };
 
 /// Closes every descriptor from `first` on.

@@ -171,6 +171,9 @@ Result<void> seccomp_execute() {
 Result<void> seccomp_compile() {
   return seccomp(Role::compile);
 }
+Result<void> seccomp_infer() {
+  return seccomp(Role::infer);
+}
 Result<void> seccomp_zygote() {
   return seccomp(Role::zygote);
 }
@@ -217,10 +220,12 @@ std::vector<Case> cases() {
   for (const auto& [what, call] : forbidden) {
     out.push_back({"seccomp execute", seccomp_execute, what, call});
     out.push_back({"seccomp compile", seccomp_compile, what, call});
+    out.push_back({"seccomp infer", seccomp_infer, what, call});
     // The zygote forks; and that is all.
     if (what != "fork") out.push_back({"seccomp zygote", seccomp_zygote, what, call});
   }
   out.push_back({"seccomp execute", seccomp_execute, "process_vm_readv", read_parent, true});
+  out.push_back({"seccomp infer", seccomp_infer, "process_vm_readv", read_parent, true});
   out.push_back({"seccomp execute", seccomp_execute, "mount", mount_something, true});
   out.push_back({"landlock", landlock, "open", open_file});
   out.push_back({"landlock", landlock, "create", create_file});
@@ -288,8 +293,8 @@ TEST(Layers, EachForbidsWhatOnlyRootMay) {
   if (!missing.empty()) GTEST_SKIP() << "not on this system:" << missing;
 }
 
-// The compiler may start threads; a run may not.
-TEST(Layers, OnlyTheCompilerStartsThreads) {
+// The compiler and the engine of models may start threads; a run may not.
+TEST(Layers, OnlySomeRolesStartThreads) {
   const auto start_thread = [](const World&) -> int {
     constexpr int kFlags =
         CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD | CLONE_SYSVSEM;
@@ -303,7 +308,16 @@ TEST(Layers, OnlyTheCompilerStartsThreads) {
   World world;
   EXPECT_EQ(run(world, start_thread, nullptr), 0);
   EXPECT_EQ(run(world, start_thread, seccomp_compile), 0);
+  EXPECT_EQ(run(world, start_thread, seccomp_infer), 0);
   EXPECT_EQ(run(world, start_thread, seccomp_execute), EPERM);
+}
+
+// The engine of models reads the file it was handed, which a run may not.
+TEST(Layers, OnlyTheEngineReadsAtOffsets) {
+  const World world;
+  EXPECT_EQ(run(world, read_inherited, nullptr), 0);
+  EXPECT_EQ(run(world, read_inherited, seccomp_infer), 0);
+  EXPECT_EQ(run(world, read_inherited, seccomp_execute), EPERM);
 }
 
 }  // namespace

@@ -48,7 +48,7 @@ class Zygote {
   Work& work_;
   FileDescriptor signals_;
   sigset_t signals_before_{};
-  std::optional<Filter> compile_filter_, execute_filter_;
+  std::optional<Filter> compile_filter_, execute_filter_, infer_filter_;
   std::unordered_map<pid_t, std::uint64_t> children_;
   std::uint64_t id_next_ = 1;
   bool closing_ = false;
@@ -92,6 +92,7 @@ Result<void> Zygote::lock_down(control::Hello& hello) {
   };
   PHASE_TRY(compile_filter_, Filter::make(Role::compile));
   PHASE_TRY(execute_filter_, Filter::make(Role::execute));
+  PHASE_TRY(infer_filter_, Filter::make(Role::infer));
   PHASE_TRY(const Filter filter, Filter::make(Role::zygote));
 
   const Namespaces namespaces = enter_namespaces();
@@ -110,6 +111,7 @@ Result<void> Zygote::lock_down(control::Hello& hello) {
     note("seccomp: " + seccomp.error().message);
     compile_filter_.reset();
     execute_filter_.reset();
+    infer_filter_.reset();
   }
   hello.layers.emplace_back(kLayerLimits);  // applied in each child, which ends if it cannot
   std::ranges::sort(hello.layers);
@@ -195,7 +197,9 @@ void Zygote::become_child(Role role, int socket, pid_t zygote) {
       return fail_errno(errno, "setting up a child failed");
     }
     PHASE_TRY_VOID(apply_limits(work_.limits(role)));
-    const auto& filter = role == Role::compile ? compile_filter_ : execute_filter_;
+    const auto& filter = role == Role::compile ? compile_filter_
+                         : role == Role::infer ? infer_filter_
+                                               : execute_filter_;
     if (filter) PHASE_TRY_VOID(filter->install());
     return {};
   }();
