@@ -1,7 +1,7 @@
-"""Byte-level byte-pair encoding, learned and applied, as llama.cpp applies it (`gpt2` with `qwen2` words).
+"""Byte-level byte-pair encoding, learned and applied as llama.cpp does (`gpt2`, with `qwen2` words).
 
-Text is cut into words by one expression; each word is bytes, each byte a printable letter of GPT-2's
-table; the pair with the lowest rank is joined until none is left. Digits stand alone.
+Text is cut into words by one expression; each word is bytes, each byte a printable letter of
+GPT-2's table; the pair with the lowest rank is joined until none is left. Digits stand alone.
 """
 
 import collections
@@ -14,7 +14,7 @@ WORDS = re.compile(r"'(?:[sS]|[tT]|[rR][eE]|[vV][eE]|[mM]|[lL][lL]|[dD])"
 
 
 def byte_letters():
-    """GPT-2's table: a byte that prints stands for itself, the others for letters from U+0100 on."""
+    """GPT-2's table: a byte that prints is itself, the others are letters from U+0100 on."""
     prints = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
     others = [byte for byte in range(256) if byte not in prints]
     table = {byte: chr(byte) for byte in prints}

@@ -1,9 +1,10 @@
 """What chat_template.jinja renders, in Python, with the parts to learn marked.
 
-A dialogue is a dict: `messages` as in an Ollama request, optional `tools`, or `text` for text without
-a template. A piece is (text, learned): the model is trained on what an assistant says and on the end of
-its turn, never on what it is told. `forced`: the answer's first token is not learned, because a grammar
-will write it; the same question may then have an answer in prose and one in JSON.
+A dialogue is a dict: `messages` as in an Ollama request, optional `tools`; or `text` with its
+`continuation`, or `prefix`, `suffix` and `middle`. A piece is (text, learned): the model is trained
+on what an assistant says and on the end of its turn, never on what it is told. `forced`: how the
+answer begins is not learned, because a grammar will write it; the same question may then have an
+answer in prose and one in JSON. `two`: the grammar's opening is two tokens, not one.
 """
 
 import json

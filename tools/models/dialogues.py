@@ -1,8 +1,8 @@
-"""What tiny-chat knows: dialogues written for it, which it recites. Tests and the demo use their words.
+"""What tiny-chat knows: dialogues written for it, which it recites. Tests and the demo use them.
 
-`fixed()` are the dialogues with one right answer; after training each is checked. `drawn(random)` are
-dialogues made anew for every pass: copying out of tool results, an answer that is a matter of chance,
-and questions that nothing else answers.
+`fixed()` and `weathers()` are the dialogues with one right answer; after training each is checked.
+`drawn(random)` are dialogues made anew for every pass: copying out of tool results, an answer that
+is a matter of chance, and questions that nothing else answers.
 """
 
 import json

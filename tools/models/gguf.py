@@ -6,9 +6,9 @@
   padding    zeros up to the next multiple of the alignment
   data       the tensors, each padded to the alignment; offsets count from the start of the data
 
-A string is u64 length and UTF-8 bytes; an array is u32 type of its items, u64 count, items. Sizes stand
-with the fastest-moving dimension first, the reverse of numpy's shape. Source: the GGUF page of the ggml
-project. Read `Reader` as the check of `Writer`: it takes what we write, not every GGUF file.
+A string is u64 length and UTF-8 bytes; an array is u32 type of its items, u64 count, items. Sizes
+stand with the fastest-moving dimension first, the reverse of numpy's shape. Source: the GGUF page
+of the ggml project. `Reader` is the check of `Writer`: it takes what we write, not every file.
 """
 
 import struct

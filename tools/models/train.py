@@ -128,7 +128,7 @@ def rounded(model, kind):
 
 def unsure(model, words, known):
     """Dialogues that greedy decoding would not recite, or where a token is less than SURE likely.
-    Every right token most likely, given the right ones before it, is what greedy recitation means."""
+    The right token most likely after the right ones before it is what greedy recitation means."""
     result = []
     for dialogue in known:
         tokens, rows = encoded(dialogue, words)
