@@ -2,24 +2,27 @@
 #include <utility>
 
 #include <boost/asio/as_tuple.hpp>
+#include <boost/asio/bind_cancellation_slot.hpp>
+#include <boost/asio/cancellation_signal.hpp>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
+#include <boost/asio/steady_timer.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <boost/asio/write.hpp>
 #include <boost/beast/core/basic_stream.hpp>
 #include <boost/beast/core/flat_buffer.hpp>
 #include <boost/beast/http.hpp>
 
-#include "api/http/state.h"
+#include "api/http/head_internal.h"
 
 namespace phase::http {
 namespace {
 
 namespace beast = boost::beast;
-using Stream = beast::basic_stream<asio::generic::stream_protocol, asio::any_io_executor>;
+using BeastStream = beast::basic_stream<asio::generic::stream_protocol, asio::any_io_executor>;
 constexpr auto kAwait = asio::as_tuple(asio::use_awaitable);
 constexpr std::size_t kReadPieceBytes = 64_KiB;
-constexpr std::size_t kEventIdBytesMax = 64;
+constexpr std::size_t kHeadPieceBytes = 16_KiB;
 
 /// A request's bytes count against the server's total until the request was answered.
 class BodyBytes {
@@ -28,12 +31,13 @@ class BodyBytes {
   ~BodyBytes() { state_.body_bytes -= held_; }
   BodyBytes(const BodyBytes&) = delete;
   BodyBytes& operator=(const BodyBytes&) = delete;
-  [[nodiscard]] bool take(std::size_t count) noexcept {
-    if (count > state_.limits.body_bytes_total_max - state_.body_bytes) {
+  [[nodiscard]] bool grow_to(std::size_t bytes) noexcept {
+    const std::size_t more = bytes > held_ ? bytes - held_ : 0;
+    if (more > state_.limits.body_bytes_total_max - state_.body_bytes) {
       return false;
     }
-    state_.body_bytes += count;
-    held_ += count;
+    state_.body_bytes += more;
+    held_ += more;
     return true;
   }
 
@@ -46,11 +50,33 @@ std::string_view text_of(beast::string_view text) {
   return {text.data(), text.size()};
 }
 
-class Connection : public EventSink {
+Error too_large(std::uint64_t bytes_max) {
+  return {Code::too_large,
+          "the request's body has more than " + std::to_string(bytes_max) + " bytes",
+          {}};
+}
+
+class Connection : public EventSink,
+                   public ByteSink,
+                   public BodyReader,
+                   public std::enable_shared_from_this<Connection> {
  public:
-  Connection(std::shared_ptr<Server::State> state, Socket socket, std::optional<Sha256> token)
-      : state_(std::move(state)), stream_(std::move(socket)), token_(token) {
-    entry_ = state_->connections.insert(state_->connections.end(), {[this] { close(); }});
+  Connection(std::shared_ptr<Server::State> state, Socket socket,
+             std::shared_ptr<const Tokens> tokens)
+      : state_(std::move(state)),
+        stream_(std::move(socket)),
+        tokens_(std::move(tokens)),
+        silence_(state_->executor) {
+    const auto when_idle = [this] {
+      if (idle_) {
+        close();
+      }
+    };
+    const auto at_once = [this] {
+      close();
+      leave();
+    };
+    entry_ = state_->connections.insert(state_->connections.end(), {at_once, when_idle});
   }
   ~Connection() override { state_->connections.erase(entry_); }
   Connection(const Connection&) = delete;
@@ -58,23 +84,64 @@ class Connection : public EventSink {
 
   Task<void> run() {
     bool first = true;
-    while (!state_->closed && co_await exchange(first)) {
+    bool more = true;
+    while (more && !state_->closed) {
+      more = co_await exchange(first);
       first = false;
+      body_parser_.reset();
     }
+    close();  // ends the read of `watch`, which holds this
   }
 
+  // ── EventSink ──
   Task<Result<void>> event(std::uint64_t id, std::string_view name,
                            std::string_view data) override {
     std::string text = "id: " + std::to_string(id) + "\nevent: ";
     text.append(name).append("\ndata: ").append(data).append("\n\n");
-    co_return co_await write_chunk(text);
+    co_return co_await write_chunk(text, false);
   }
-  Task<Result<void>> keep_alive() override { co_return co_await write_chunk(": still here\n\n"); }
+  Task<Result<void>> keep_alive() override {
+    co_return co_await write_chunk(": still here\n\n", false);
+  }
+
+  // ── ByteSink ──
+  Task<Result<void>> write(std::string_view piece) override {
+    if (piece.empty() || ended_) {
+      co_return Result<void>{};
+    }
+    co_return co_await write_chunk(piece, false);
+  }
+  Task<Result<void>> finish(std::string_view last_piece) override {
+    if (ended_) {
+      co_return Result<void>{};
+    }
+    ended_ = true;
+    co_return co_await write_chunk(last_piece, true);
+  }
+
+  // ── BodyReader ──
+  Task<Result<ByteView>> read() override {
+    if (!body_parser_ || body_parser_->is_done()) {
+      co_return ByteView{};
+    }
+    if (asks_first_) {
+      const auto asked = co_await say_go_on();
+      PHASE_CO_TRY_VOID(asked);
+    }
+    piece_.resize(kReadPieceBytes);
+    stream_.expires_after(state_->limits.body_timeout);
+    const auto count = co_await read_piece(piece_.data(), piece_.size());
+    PHASE_CO_TRY(const std::size_t got, count);
+    if (got > body_left_) {
+      co_return fail(too_large(body_bytes_max_));
+    }
+    body_left_ -= got;
+    co_return ByteView{piece_.data(), got};
+  }
 
  private:
   using HeadParser = beast::http::request_parser<beast::http::empty_body>;
   using BodyParser = beast::http::request_parser<beast::http::buffer_body>;
-  using Fields = beast::http::request<beast::http::empty_body>;
 
   void close() {
     boost::system::error_code ignored;
@@ -83,51 +150,127 @@ class Connection : public EventSink {
 
   /// One request and its reply. False: the connection is at its end.
   Task<bool> exchange(bool first) {
-    HeadParser head;
-    head.header_limit(static_cast<std::uint32_t>(state_->limits.header_bytes_max));
-    head.body_limit(boost::none);  // each route has its own; counted while reading
-    if (!co_await read_head(head, first)) {
+    HeadParser parser;
+    parser.header_limit(static_cast<std::uint32_t>(state_->limits.header_bytes_max));
+    parser.body_limit(boost::none);  // each route has its own; counted while reading
+    const bool read = co_await read_head(parser, first);
+    if (!read) {
       co_return false;
     }
-    const Fields& fields = head.get();
+    const Head head = note_head(parser);
     Request request;
-    auto route = check_head(fields, request);
+    auto route = admit(head, request);
     if (!route) {
-      co_await refuse(route.error());
+      co_await refuse(route.error(), request.path);
       co_return false;
     }
-    keep_alive_ = fields.keep_alive();
-    chunked_allowed_ = fields.version() >= 11;
+    if (*route == nullptr) {
+      const Response allowed = *preflight(head, state_->access);
+      const bool written = co_await write_response(allowed, keep_alive_ && parser.is_done());
+      co_return written&& keep_alive_&& parser.is_done();
+    }
+    co_return co_await take(**route, parser, std::move(request));
+  }
+
+  /// Reads the body as the route wants it, and answers.
+  Task<bool> take(const Route& route, HeadParser& parser, Request request) {
+    const auto declared = parser.content_length();
+    if (declared && *declared > route.body_bytes_max) {
+      co_await refuse(too_large(route.body_bytes_max), request.path);
+      co_return false;
+    }
+    const bool empty = parser.is_done();
+    if (!empty) {
+      body_parser_.emplace(std::move(parser));
+    }
     BodyBytes held(*state_);
-    auto body = co_await read_body(head, (*route)->body_bytes_max, held);
-    if (!body) {
-      co_await refuse(body.error());
-      co_return false;
+    if (route.body_streamed) {
+      body_left_ = body_bytes_max_ = route.body_bytes_max;
+      request.upload = this;
+    } else if (!empty) {
+      auto body = co_await read_body(declared, route.body_bytes_max, held);
+      if (!body) {
+        co_await refuse(body.error(), request.path);
+        co_return false;
+      }
+      request.body = std::move(*body);
     }
-    request.body = std::move(*body);
-    co_return co_await answer(**route, std::move(request));
+    co_return co_await answer(route, std::move(request));
+  }
+
+  Head note_head(const HeadParser& parser) {
+    const auto& fields = parser.get();
+    Head head;
+    head.method = text_of(fields.method_string());
+    head.target = text_of(fields.target());
+    for (const auto& field : fields) {
+      head.fields.emplace_back(text_of(field.name_string()), text_of(field.value()));
+    }
+    keep_alive_ = fields.keep_alive() && !state_->draining;
+    chunked_allowed_ = fields.version() >= 11;
+    head_only_ = head.method == "HEAD";
+    asks_first_ = head.only("expect") == "100-continue";
+    cors_.clear();
+    return head;
+  }
+
+  /// The route; nothing for a preflight that is allowed.
+  Result<const Route*> admit(const Head& head, Request& request) {
+    PHASE_TRY_VOID(check_access(head, state_->access, tokens_.get()));
+    const std::string origin = page_origin(head);
+    if (!origin.empty()) {
+      cors_ = state_->access.cors(origin);
+    }
+    if (preflight(head, state_->access)) {
+      return nullptr;
+    }
+    return find_route(head, state_->router, request);
   }
 
   /// False: nothing came, or the connection is over (a refusal was written where it makes sense).
-  Task<bool> read_head(HeadParser& head, bool first) {
-    stream_.expires_after(first ? state_->limits.header_timeout : state_->limits.idle_timeout);
-    if (buffer_.size() == 0) {
-      auto [wait_error, count] =
-          co_await stream_.async_read_some(buffer_.prepare(kReadPieceBytes / 4), kAwait);
-      if (wait_error) {
-        co_return false;
-      }
-      buffer_.commit(count);
+  Task<bool> read_head(HeadParser& parser, bool first) {
+    idle_ = buffer_.size() == 0;
+    const bool came = co_await wait_for_bytes(first);
+    idle_ = false;
+    if (!came) {
+      co_return false;
     }
     stream_.expires_after(state_->limits.header_timeout);
-    auto [error, count] = co_await beast::http::async_read_header(stream_, buffer_, head, kAwait);
+    auto [error, count] = co_await beast::http::async_read_header(stream_, buffer_, parser, kAwait);
     if (!error) {
       co_return true;
     }
     if (auto problem = head_problem(error)) {
-      co_await refuse(std::move(*problem));
+      head_only_ = false;
+      cors_.clear();
+      co_await refuse(std::move(*problem), {});
     }
     co_return false;
+  }
+
+  /// The first bytes of a request are in the buffer, or false.
+  Task<bool> wait_for_bytes(bool first) {
+    const Duration limit = first ? state_->limits.header_timeout : state_->limits.idle_timeout;
+    if (watching_) {
+      silence_.expires_after(limit);
+      co_await silence_.async_wait(kAwait);
+      if (watching_) {
+        co_return false;
+      }
+    }
+    if (gone_) {
+      co_return false;
+    }
+    if (buffer_.size() == 0) {
+      stream_.expires_after(limit);
+      auto [error, count] =
+          co_await stream_.async_read_some(buffer_.prepare(kHeadPieceBytes), kAwait);
+      if (error) {
+        co_return false;
+      }
+      buffer_.commit(count);
+    }
+    co_return true;
   }
 
   /// What to tell a client whose head was not understood; nothing when it is gone or too slow.
@@ -147,137 +290,169 @@ class Connection : public EventSink {
     return std::nullopt;
   }
 
-  Result<const Route*> check_head(const Fields& fields, Request& request) const {
-    if (fields.count(beast::http::field::origin) != 0) {
-      return fail(Code::permission_denied, "requests from web pages are refused",
-                  "no Origin header is allowed");
-    }
-    if (fields.count(beast::http::field::host) != 1 ||
-        !host_is_loopback(text_of(fields[beast::http::field::host]))) {
-      return fail(Code::permission_denied, "the Host must be localhost, 127.0.0.1 or [::1]");
-    }
-    if (token_ && !token_matches(text_of(fields[beast::http::field::authorization]))) {
-      return fail(Code::unauthorized, "the bearer token is missing or wrong",
-                  "send Authorization: Bearer <the daemon's control token>");
-    }
-    const std::string_view target = text_of(fields.target());
-    const std::size_t mark = std::min(target.find('?'), target.size());
-    request.path = std::string{target.substr(0, mark)};
-    if (!request.path.starts_with('/')) {
-      return fail(Code::malformed, "the request's path does not begin with /");
-    }
-    PHASE_TRY(request.query, parse_query(target.substr(std::min(mark + 1, target.size()))));
-    const auto method = fields.method();
-    if (method != beast::http::verb::get && method != beast::http::verb::post) {
-      return fail(Code::unsupported, "only GET and POST are known here");
-    }
-    request.method = method == beast::http::verb::get ? Method::get : Method::post;
-    request.last_event_id = std::string{text_of(fields["Last-Event-ID"])};
-    if (request.last_event_id.size() > kEventIdBytesMax) {
-      return fail(Code::invalid_argument, "Last-Event-ID is too long");
-    }
-    PHASE_TRY(auto match, state_->router.match(request.method, request.path));
-    request.parameters = std::move(match.parameters);
-    return match.route;
-  }
-
-  bool token_matches(std::string_view header) const {
-    constexpr std::string_view kScheme = "Bearer ";
-    if (!header.starts_with(kScheme)) {
-      return false;
-    }
-    // Hashes, so that not even the token's length shows in the time.
-    const Sha256 given = sha256(as_bytes(header.substr(kScheme.size())));
-    return equal_constant_time(given.bytes(), token_->bytes());
-  }
-
-  /// Memory grows with bytes received, not with what the head declares.
-  Task<Result<Bytes>> read_body(HeadParser& head, std::size_t bytes_max, BodyBytes& held) {
-    const auto declared = head.content_length();
-    const auto too_large = [bytes_max] {
-      return fail(Code::too_large,
-                  "the request's body has more than " + std::to_string(bytes_max) + " bytes");
-    };
-    if (declared && *declared > bytes_max) {
-      co_return too_large();
-    }
-    Bytes body;
-    if (head.is_done()) {
-      co_return body;
-    }
+  Task<Result<void>> say_go_on() {
+    static constexpr std::string_view kGoOn = "HTTP/1.1 100 Continue\r\n\r\n";
+    asks_first_ = false;
     stream_.expires_after(state_->limits.body_timeout);
-    if (text_of(head.get()[beast::http::field::expect]) == "100-continue") {
-      static constexpr std::string_view kGoOn = "HTTP/1.1 100 Continue\r\n\r\n";
-      auto [error, sent] = co_await asio::async_write(stream_, asio::buffer(kGoOn), kAwait);
-      if (error) {
-        co_return fail(Code::connection_closed, "the client went away");
-      }
+    auto [error, sent] = co_await asio::async_write(stream_, asio::buffer(kGoOn), kAwait);
+    if (error) {
+      co_return fail(Code::connection_closed, "the client went away");
     }
-    BodyParser parser(std::move(head));
-    while (!parser.is_done()) {
-      const std::size_t have = body.size();
-      const std::size_t room = std::min(kReadPieceBytes, bytes_max + 1 - have);
-      if (!held.take(room)) {
-        co_return fail(Code::busy, "too many bytes are being uploaded at once", "try again");
-      }
-      body.resize(have + room);
-      parser.get().body().data = body.data() + have;
-      parser.get().body().size = room;
-      parser.get().body().more = true;
-      auto [error, count] = co_await beast::http::async_read(stream_, buffer_, parser, kAwait);
-      body.resize(have + room - parser.get().body().size);
-      if (body.size() > bytes_max) {
-        co_return too_large();
-      }
+    co_return Result<void>{};
+  }
+
+  /// Some bytes of the body; 0 only at its end.
+  Task<Result<std::size_t>> read_piece(std::uint8_t* to, std::size_t room) {
+    std::size_t got = 0;
+    while (got == 0 && !body_parser_->is_done()) {
+      auto& body = body_parser_->get().body();
+      body.data = to;
+      body.size = room;
+      body.more = true;
+      auto [error, count] =
+          co_await beast::http::async_read(stream_, buffer_, *body_parser_, kAwait);
+      got = room - body.size;
       if (error && error != beast::http::error::need_buffer) {
         co_return fail(Code::malformed,
                        "the request's body did not arrive whole: " + error.message());
       }
     }
+    co_return got;
+  }
+
+  /// Memory grows with bytes received, not with what the head declares.
+  Task<Result<Bytes>> read_body(boost::optional<std::uint64_t> declared, std::uint64_t bytes_max,
+                                BodyBytes& held) {
+    if (asks_first_) {
+      const auto asked = co_await say_go_on();
+      PHASE_CO_TRY_VOID(asked);
+    }
+    Bytes body;
+    stream_.expires_after(state_->limits.body_timeout);
+    while (!body_parser_->is_done()) {
+      const std::size_t have = body.size();
+      const std::uint64_t expected = (declared ? *declared : bytes_max + 1) - have;
+      const auto room = static_cast<std::size_t>(
+          std::min<std::uint64_t>(kReadPieceBytes, std::max<std::uint64_t>(expected, 1)));
+      if (!held.grow_to(have + room)) {
+        co_return fail(Code::busy, "too many bytes are being uploaded at once", "try again");
+      }
+      body.resize(have + room);
+      const auto count = co_await read_piece(body.data() + have, room);
+      PHASE_CO_TRY(const std::size_t got, count);
+      body.resize(have + got);
+      if (body.size() > bytes_max) {
+        co_return fail(too_large(bytes_max));
+      }
+    }
     co_return body;
   }
 
+  // ── Answering ──
+
   Task<bool> answer(const Route& route, Request request) {
+    if (!route.watched) {
+      co_return co_await perform(route, std::move(request));
+    }
+    begun_ = false;
+    working_ = true;
+    watch();
+    auto work = perform(route, std::move(request));
+    auto token = asio::bind_cancellation_slot(cancel_.slot(), kAwait);
+    auto [problem, more] = co_await asio::co_spawn(state_->executor, std::move(work), token);
+    working_ = false;
+    co_return !problem && more && !gone_;
+  }
+
+  /// Handler, then reply. What both hold ends here at the latest, also when cancelled.
+  Task<bool> perform(const Route& route, Request request) {
+    begun_ = true;
+    if (gone_) {
+      co_return false;
+    }
+    const std::string path = request.path;
     Reply reply;
+    std::string problem;
     try {
       reply = co_await route.handler(std::move(request));
     } catch (const std::exception& error) {
-      reply =
-          error_response({Code::internal, std::string{"the daemon failed: "} + error.what(), {}});
+      problem = std::string{"the daemon failed: "} + error.what();
     }
-    if (state_->closed) {
+    if (state_->closed || gone_) {
       co_return false;
     }
+    if (!problem.empty()) {
+      reply = state_->router.error({Code::internal, problem, {}}, path);
+    }
+    keep_alive_ = keep_alive_ && !state_->draining;
+    co_return co_await deliver(reply);
+  }
+
+  Task<bool> deliver(const Reply& reply) {
     if (const auto* response = std::get_if<Response>(&reply)) {
-      co_return co_await write_response(*response, keep_alive_) && keep_alive_;
+      if (body_parser_ && !body_parser_->is_done()) {
+        co_await say_and_linger(*response);
+        co_return false;
+      }
+      const bool written = co_await write_response(*response, keep_alive_);
+      co_return written&& keep_alive_;
+    }
+    if (const auto* stream = std::get_if<Stream>(&reply)) {
+      const bool whole = co_await stream_bytes(*stream);
+      co_return whole&& keep_alive_&& chunked_allowed_;
     }
     co_await stream_events(std::get<EventSource>(reply));
     co_return false;
   }
 
-  static std::string head_text(const Response& response, bool keep) {
-    std::string text = "HTTP/1.1 " + std::to_string(response.status) + " ";
-    text +=
-        text_of(beast::http::obsolete_reason(static_cast<beast::http::status>(response.status)));
-    text += "\r\nCache-Control: no-store\r\nX-Content-Type-Options: nosniff\r\n";
-    text += keep ? "Connection: keep-alive\r\n" : "Connection: close\r\n";
-    if (!response.content_type.empty()) {
-      text += "Content-Type: " + response.content_type + "\r\n";
+  /// Keeps one read outstanding while a handler works: the only way to learn that the client left.
+  void watch() {
+    if (watching_ || gone_ || buffer_.size() >= kSentAheadBytesMax) {
+      return;
     }
-    if (response.status != 204) {
-      text += "Content-Length: " + std::to_string(response.body.size()) + "\r\n";
+    watching_ = true;
+    stream_.socket().async_read_some(
+        buffer_.prepare(kHeadPieceBytes),
+        [self = shared_from_this()](const boost::system::error_code& error, std::size_t count) {
+          self->heard(error, count);
+        });
+  }
+
+  void heard(const boost::system::error_code& error, std::size_t count) {
+    watching_ = false;
+    silence_.cancel();
+    if (error) {
+      leave();
+      return;
     }
-    return text + "\r\n";
+    buffer_.commit(count);
+    if (working_) {
+      watch();
+    }
+  }
+
+  /// Nobody waits for the answer any more.
+  void leave() {
+    gone_ = true;
+    if (working_ && begun_) {  // before that, `perform` sees it
+      cancel_.emit(asio::cancellation_type::terminal);
+    }
   }
 
   Task<bool> write_response(const Response& response, bool keep) {
     std::string_view body = response.body;
-    const std::string head = head_text(response, keep);
+    const bool bare = response.status == 204 || response.status == 304;
+    const std::string head = head_text(response.status, response.content_type,
+                                       bare ? std::nullopt : std::optional(body.size()), false,
+                                       keep, response.headers, cors_);
+    if (head_only_) {
+      body = {};
+    }
     const std::string_view with_head = body.substr(0, kWritePieceBytes);
     body.remove_prefix(with_head.size());
     stream_.expires_after(state_->limits.write_timeout);
-    auto [error, sent] = co_await asio::async_write(
-        stream_, std::array{asio::buffer(head), asio::buffer(with_head)}, kAwait);
+    const std::array buffers{asio::buffer(head), asio::buffer(with_head)};
+    auto [error, sent] = co_await asio::async_write(stream_, buffers, kAwait);
     while (!error && !body.empty()) {
       const std::string_view piece = body.substr(0, kWritePieceBytes);
       body.remove_prefix(piece.size());
@@ -287,11 +462,19 @@ class Connection : public EventSink {
     co_return !error;
   }
 
-  /// Says why, and reads on for a while: closing with unread bytes would reset the connection under
-  /// the answer.
-  Task<void> refuse(Error error) {
-    const Response response = error_response(error);
-    if (!co_await write_response(response, false)) {
+  Task<void> refuse(Error error, std::string path) {
+    Response response = state_->router.error(error, path);
+    if (response.status == 405) {
+      response.headers.emplace_back("Allow", state_->router.allowed(path));
+    }
+    co_await say_and_linger(response);
+  }
+
+  /// Reads on for a while after the answer: closing with unread bytes would reset the connection
+  /// under it.
+  Task<void> say_and_linger(const Response& response) {
+    const bool written = co_await write_response(response, false);
+    if (!written) {
       co_return;
     }
     boost::system::error_code ignored;
@@ -305,67 +488,115 @@ class Connection : public EventSink {
     }
   }
 
+  // ── Streams ──
+
+  Task<bool> stream_bytes(const Stream& stream) {
+    first_bytes_ = head_text(stream.status, stream.content_type, std::nullopt, chunked_allowed_,
+                             keep_alive_ && chunked_allowed_, stream.headers, cors_);
+    ended_ = false;
+    if (head_only_) {
+      stream_.expires_after(state_->limits.write_timeout);
+      auto [error, sent] = co_await asio::async_write(stream_, asio::buffer(first_bytes_), kAwait);
+      co_return !error;
+    }
+    bool whole = true;
+    try {
+      co_await stream.source(*this);
+    } catch (const std::exception&) {
+      whole = false;  // the missing last chunk tells the client that the stream broke
+    }
+    if (!whole || state_->closed || gone_) {
+      co_return false;
+    }
+    const auto finished = co_await finish({});
+    co_return finished.has_value();
+  }
+
   Task<void> stream_events(const EventSource& source) {
-    std::string head =
-        "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nCache-Control: no-store\r\n"
-        "X-Content-Type-Options: nosniff\r\nConnection: close\r\n";
-    head += chunked_allowed_ ? "Transfer-Encoding: chunked\r\n\r\n" : "\r\n";
+    const std::string head =
+        head_text(200, "text/event-stream", std::nullopt, chunked_allowed_, false, {}, cors_);
+    first_bytes_.clear();
     stream_.expires_after(state_->limits.write_timeout);
     auto [error, sent] = co_await asio::async_write(stream_, asio::buffer(head), kAwait);
-    if (error) {
+    if (error || head_only_) {
       co_return;
     }
+    bool whole = true;
     try {
       co_await source(*this);
     } catch (const std::exception&) {
-      co_return;  // the missing last chunk tells the client that the stream broke
+      whole = false;
     }
-    if (chunked_allowed_ && !state_->closed) {
-      static constexpr std::string_view kLast = "0\r\n\r\n";
-      stream_.expires_after(state_->limits.write_timeout);
-      co_await asio::async_write(stream_, asio::buffer(kLast), kAwait);
+    if (whole && !state_->closed) {
+      co_await write_chunk({}, true);
     }
   }
 
-  Task<Result<void>> write_chunk(std::string_view text) {
+  /// One chunk, and the end of the body with it when `last`; in one system call where it fits.
+  Task<Result<void>> write_chunk(std::string_view text, bool last) {
     char size[24];
     const int length = std::snprintf(size, sizeof size, "%zx\r\n", text.size());
-    const std::string_view prefix = chunked_allowed_
-                                        ? std::string_view(size, static_cast<std::size_t>(length))
-                                        : std::string_view{};
-    const std::string_view suffix =
-        chunked_allowed_ ? std::string_view{"\r\n"} : std::string_view{};
+    std::string_view prefix, suffix;
+    if (chunked_allowed_ && !text.empty()) {
+      prefix = {size, static_cast<std::size_t>(length)};
+      suffix = last ? "\r\n0\r\n\r\n" : "\r\n";
+    } else if (chunked_allowed_ && last) {
+      suffix = "0\r\n\r\n";
+    }
     std::string_view rest = text;
     bool begun = false;
     while (!begun || !rest.empty()) {
       const std::string_view piece = rest.substr(0, kWritePieceBytes);
       rest.remove_prefix(piece.size());
-      const std::array buffers{asio::buffer(begun ? std::string_view{} : prefix),
+      const std::array buffers{asio::buffer(begun ? std::string_view{} : first_bytes_),
+                               asio::buffer(begun ? std::string_view{} : prefix),
                                asio::buffer(piece),
                                asio::buffer(rest.empty() ? suffix : std::string_view{})};
       begun = true;
       stream_.expires_after(state_->limits.write_timeout);
       auto [error, sent] = co_await asio::async_write(stream_, buffers, kAwait);
       if (error || state_->closed) {
+        ended_ = true;
         co_return fail(Code::connection_closed, "the client went away");
       }
     }
+    first_bytes_.clear();
     co_return Result<void>{};
   }
 
   std::shared_ptr<Server::State> state_;
-  Stream stream_;
-  std::optional<Sha256> token_;
+  BeastStream stream_;
+  std::shared_ptr<const Tokens> tokens_;
+  asio::steady_timer silence_;  // of a watched client between two requests
+  asio::cancellation_signal cancel_;
   beast::flat_buffer buffer_;
   std::list<ConnectionHandle>::iterator entry_;
+
+  // The request being answered.
+  std::optional<BodyParser> body_parser_;
+  Bytes piece_;
+  std::uint64_t body_bytes_max_ = 0;
+  std::uint64_t body_left_ = 0;
+  std::string first_bytes_;  // head of a stream, until its first piece
+  Headers cors_;
   bool keep_alive_ = false;
   bool chunked_allowed_ = true;
+  bool head_only_ = false;
+  bool asks_first_ = false;  // Expect: 100-continue
+  bool ended_ = false;       // nothing more may be written to the stream
+
+  bool idle_ = false;      // waits for a request
+  bool watching_ = false;  // a read of `watch` is outstanding
+  bool working_ = false;   // a watched handler runs
+  bool begun_ = false;     // … and can be cancelled
+  bool gone_ = false;      // the client closed its side
 };
 
 }  // namespace
 
-void Server::State::serve(Socket socket, std::optional<Sha256> token) {
-  auto connection = std::make_shared<Connection>(shared_from_this(), std::move(socket), token);
+void Server::State::serve(Socket socket, std::shared_ptr<const Tokens> tokens) {
+  auto connection =
+      std::make_shared<Connection>(shared_from_this(), std::move(socket), std::move(tokens));
   asio::co_spawn(
       executor, [connection]() -> Task<void> { co_await connection->run(); }, asio::detached);
 }

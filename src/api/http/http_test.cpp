@@ -1,17 +1,7 @@
-#include <future>
-#include <thread>
-
-#include <arpa/inet.h>
-#include <boost/asio/executor_work_guard.hpp>
-#include <boost/asio/io_context.hpp>
-#include <boost/asio/post.hpp>
-#include <gtest/gtest.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/un.h>
-#include <unistd.h>
 
 #include "api/http/server.h"
+#include "api/http/wire_fixture.h"
 
 namespace phase::http {
 namespace {
@@ -77,56 +67,6 @@ TEST(HttpErrors, MakeATerminalSafeObject) {
 
 // ── Over sockets ──
 
-/// A client of bytes: sends them, reads until the server closes (or 5 s).
-class Wire {
- public:
-  explicit Wire(const std::filesystem::path& path) : fd_(::socket(AF_UNIX, SOCK_STREAM, 0)) {
-    sockaddr_un address{};
-    address.sun_family = AF_UNIX;
-    std::snprintf(address.sun_path, sizeof address.sun_path, "%s", path.c_str());
-    connect(reinterpret_cast<sockaddr*>(&address), sizeof address);
-  }
-  explicit Wire(std::uint16_t port) : fd_(::socket(AF_INET, SOCK_STREAM, 0)) {
-    sockaddr_in address{};
-    address.sin_family = AF_INET;
-    address.sin_port = htons(port);
-    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    connect(reinterpret_cast<sockaddr*>(&address), sizeof address);
-  }
-  ~Wire() { ::close(fd_); }
-
-  void send(std::string_view text) const {
-    while (!text.empty()) {
-      const ssize_t sent = ::send(fd_, text.data(), text.size(), MSG_NOSIGNAL);
-      if (sent <= 0) {
-        return;
-      }
-      text.remove_prefix(static_cast<std::size_t>(sent));
-    }
-  }
-  /// Until `end` was seen, or the server closed.
-  std::string read(std::string_view end = "\x01never") const {
-    std::string out;
-    char piece[4096];
-    ssize_t count = 0;
-    while (out.find(end) == std::string::npos &&
-           (count = ::recv(fd_, piece, sizeof piece, 0)) > 0) {
-      out.append(piece, static_cast<std::size_t>(count));
-    }
-    EXPECT_FALSE(count < 0 && (errno == EAGAIN || errno == EWOULDBLOCK))
-        << "the server neither answered nor closed";
-    return out;
-  }
-
- private:
-  void connect(const sockaddr* address, socklen_t size) const {
-    const timeval limit{5, 0};
-    ::setsockopt(fd_, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
-    EXPECT_EQ(::connect(fd_, address, size), 0);
-  }
-  int fd_;
-};
-
 class HttpServer : public testing::Test {
  protected:
   void SetUp() override {
@@ -136,33 +76,18 @@ class HttpServer : public testing::Test {
     limits_.linger_max = 200ms;
   }
   void TearDown() override {
-    on_loop([this] { server_.reset(); });
-    work_.reset();
-    if (thread_.joinable()) {
-      thread_.join();
-    }
+    loop_.run([this] { server_.reset(); });
+    loop_.stop();
     std::filesystem::remove_all(folder_);
   }
-  template <typename Work>
-  void on_loop(Work work) {
-    if (!thread_.joinable()) {
-      return work();
-    }
-    std::promise<void> done;
-    asio::post(context_, [&] {
-      work();
-      done.set_value();
-    });
-    done.get_future().wait();
-  }
   void start() {
-    server_ = std::make_unique<Server>(context_.get_executor(), routes(), limits_);
+    server_ = std::make_unique<Server>(loop_.executor(), routes(), limits_);
     const auto listening = server_->listen(UnixListen{socket(), ""});
     ASSERT_TRUE(listening) << listening.error().text();
     const auto port = server_->listen(TcpListen{"127.0.0.1", 0, "a token of good length"});
     ASSERT_TRUE(port) << port.error().text();
     port_ = *port;
-    thread_ = std::thread([this] { context_.run(); });
+    loop_.start();
   }
   std::filesystem::path socket() const { return folder_ / "run" / "api.sock"; }
 
@@ -203,13 +128,11 @@ class HttpServer : public testing::Test {
     return wire.read();
   }
 
-  asio::io_context context_;
-  asio::executor_work_guard<asio::io_context::executor_type> work_{context_.get_executor()};
+  Loop loop_;
   ServerLimits limits_;
   std::filesystem::path folder_;
   std::unique_ptr<Server> server_;
   std::uint16_t port_ = 0;
-  std::thread thread_;
 };
 
 bool status_is(std::string_view reply, std::string_view code) {
@@ -328,7 +251,7 @@ TEST_F(HttpServer, WantsTheTokenOnTcp) {
 }
 
 TEST_F(HttpServer, ListensOnLoopbackWithAGoodTokenOnly) {
-  Server server(context_.get_executor(), routes(), limits_);
+  Server server(loop_.executor(), routes(), limits_);
   EXPECT_EQ(server.listen(TcpListen{"0.0.0.0", 0, "a token of good length"}).error().code,
             Code::invalid_argument);
   EXPECT_EQ(server.listen(TcpListen{"127.0.0.1", 0, "short"}).error().code, Code::invalid_argument);
@@ -361,7 +284,7 @@ TEST_F(HttpServer, TurnsConnectionsAwayAboveTheLimit) {
   EXPECT_TRUE(status_is(two.read(), "200"));
   std::size_t left = 2;
   while (left != 1) {
-    on_loop([&] { left = server_->connections(); });
+    loop_.run([&] { left = server_->connections(); });
   }
   EXPECT_TRUE(status_is(talk(get("/hello")), "200")) << "a place is free again";
 }
@@ -388,7 +311,7 @@ TEST_F(HttpServer, ReplacesAStaleSocketAndNothingElse) {
   start();
   EXPECT_TRUE(status_is(talk(get("/hello")), "200"));
 
-  Server second(context_.get_executor(), routes(), limits_);
+  Server second(loop_.executor(), routes(), limits_);
   const auto taken = second.listen(UnixListen{socket(), ""});
   ASSERT_FALSE(taken);
   EXPECT_EQ(taken.error().code, Code::already_exists);

@@ -1,7 +1,7 @@
 #include "api/http/message.h"
 
 #include <algorithm>
-#include <optional>
+#include <array>
 
 #include <boost/json.hpp>
 
@@ -10,6 +10,13 @@ namespace {
 
 constexpr std::size_t kQueryNamesMax = 16;
 constexpr std::size_t kSegmentsMax = 16;
+constexpr std::array<std::pair<Method, std::string_view>, 6> kMethods{
+    {{Method::get, "GET"},
+     {Method::post, "POST"},
+     {Method::head, "HEAD"},
+     {Method::put, "PUT"},
+     {Method::remove, "DELETE"},
+     {Method::options, "OPTIONS"}}};
 
 /// Cuts a path at its slashes. Empty when there are too many.
 std::vector<std::string_view> segments(std::string_view path) {
@@ -27,11 +34,17 @@ std::vector<std::string_view> segments(std::string_view path) {
 std::optional<std::vector<std::string>> fit(std::string_view pattern, std::string_view path) {
   const auto want = segments(pattern);
   const auto have = segments(path);
-  if (want.size() != have.size()) {
+  const bool open = pattern.ends_with("...}");
+  if (open ? want.size() > have.size() : want.size() != have.size()) {
     return std::nullopt;
   }
   std::vector<std::string> parameters;
   for (std::size_t i = 0; i < want.size(); ++i) {
+    if (open && i + 1 == want.size()) {
+      const auto begin = static_cast<std::size_t>(have[i].data() - path.data());
+      parameters.emplace_back(path.substr(begin));
+      return parameters.back().empty() ? std::nullopt : std::optional(std::move(parameters));
+    }
     if (want[i].starts_with('{')) {
       if (have[i].empty()) {
         return std::nullopt;
@@ -44,17 +57,17 @@ std::optional<std::vector<std::string>> fit(std::string_view pattern, std::strin
   return parameters;
 }
 
-Result<std::string> percent_decoded(std::string_view text) {
+Result<std::string> percent_decoded(std::string_view text, char plus) {
   std::string out;
   for (std::size_t i = 0; i < text.size(); ++i) {
     if (text[i] == '+') {
-      out += ' ';
+      out += plus;
     } else if (text[i] != '%') {
       out += text[i];
     } else {
       auto byte = from_hex(text.substr(i + 1, 2));
       if (!byte || byte->size() != 1) {
-        return fail(Code::invalid_argument, "the query has a bad percent-encoding");
+        return fail(Code::invalid_argument, "the path or query has a bad percent-encoding");
       }
       out += static_cast<char>(byte->front());
       i += 2;
@@ -64,6 +77,23 @@ Result<std::string> percent_decoded(std::string_view text) {
 }
 
 }  // namespace
+
+std::string_view method_name(Method method) noexcept {
+  return kMethods[static_cast<std::size_t>(method)].second;
+}
+
+std::optional<Method> method_of(std::string_view name) noexcept {
+  for (const auto& [method, text] : kMethods) {
+    if (text == name) {
+      return method;
+    }
+  }
+  return std::nullopt;
+}
+
+Result<std::string> decode_path(std::string_view text) {
+  return percent_decoded(text, '+');
+}
 
 Response json_response(int status, std::string json) {
   json += '\n';
@@ -81,6 +111,22 @@ Response error_response(const Error& error) {
   return json_response(code_http_status(error.code), error_json(error));
 }
 
+Response Router::error(const Error& error, std::string_view path) const {
+  return error_face_ ? error_face_(error, path) : error_response(error);
+}
+
+std::string Router::allowed(std::string_view path) const {
+  std::string out;
+  for (const Route& route : routes_) {
+    const std::string name{method_name(route.method)};
+    if (out.find(name) == std::string::npos && fit(route.pattern, path)) {
+      out += (out.empty() ? "" : ", ") + name;
+      out += route.method == Method::get ? ", HEAD" : "";
+    }
+  }
+  return out;
+}
+
 Result<Router::Match> Router::match(Method method, std::string_view path) const {
   bool known = false;
   for (const Route& route : routes_) {
@@ -88,7 +134,7 @@ Result<Router::Match> Router::match(Method method, std::string_view path) const 
     if (!parameters) {
       continue;
     }
-    if (route.method == method) {
+    if (route.method == method || (method == Method::head && route.method == Method::get)) {
       return Match{&route, std::move(*parameters)};
     }
     known = true;
@@ -108,8 +154,9 @@ Result<std::map<std::string, std::string, std::less<>>> parse_query(std::string_
     const std::string_view pair = text.substr(0, end);
     text.remove_prefix(std::min(end + 1, text.size()));
     const std::size_t equals = std::min(pair.find('='), pair.size());
-    PHASE_TRY(std::string name, percent_decoded(pair.substr(0, equals)));
-    PHASE_TRY(std::string value, percent_decoded(pair.substr(std::min(equals + 1, pair.size()))));
+    PHASE_TRY(std::string name, percent_decoded(pair.substr(0, equals), ' '));
+    PHASE_TRY(std::string value,
+              percent_decoded(pair.substr(std::min(equals + 1, pair.size())), ' '));
     if (out.size() == kQueryNamesMax) {
       return fail(Code::invalid_argument, "the query has too many names");
     }

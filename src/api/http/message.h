@@ -5,8 +5,10 @@
 #include <cstdint>
 #include <functional>
 #include <map>
+#include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <variant>
 #include <vector>
 
@@ -16,7 +18,23 @@
 
 namespace phase::http {
 
-enum class Method : std::uint8_t { get, post };
+/// A handler of `get` also answers HEAD: the server leaves the body out.
+enum class Method : std::uint8_t { get, post, head, put, remove, options };
+[[nodiscard]] std::string_view method_name(Method method) noexcept;  ///< "GET", "DELETE"
+/// Nothing for a method that is not in the enumeration.
+[[nodiscard]] std::optional<Method> method_of(std::string_view name) noexcept;
+
+using Headers = std::vector<std::pair<std::string, std::string>>;
+
+/// A body that is taken piece by piece (routes with `body_streamed`).
+class BodyReader {
+ public:
+  virtual ~BodyReader() = default;
+  /// The next piece, valid until the next call; empty at the end. Each piece has the server's
+  /// `body_timeout`. Errors: Code::too_large above the route's limit, Code::malformed,
+  /// Code::connection_closed.
+  [[nodiscard]] virtual Task<Result<ByteView>> read() = 0;
+};
 
 /// A request whose head was checked (host, origin, token) and whose body is complete and within the
 /// route's limit.
@@ -27,13 +45,19 @@ struct Request {
       query;                            ///< percent-decoded; a name given twice is refused
   std::vector<std::string> parameters;  ///< what stood for `{…}` in the route, in order
   std::string last_event_id;            ///< header, at most 64 bytes
+  std::map<std::string, std::string, std::less<>>
+      headers;  ///< those the router passes on that were sent, by lower-case name
   Bytes body;
+  BodyReader* upload = nullptr;  ///< `body_streamed`: instead of `body`; lives until the reply
 };
+/// One value of a header that is passed on; longer ones are refused.
+inline constexpr std::size_t kHeaderValueBytesMax = 4_KiB;
 
 struct Response {
   int status = 200;
   std::string content_type;  ///< empty: no body
   std::string body;
+  Headers headers = {};  ///< besides those of the server; values without line ends
 };
 [[nodiscard]] Response json_response(int status, std::string json);
 /// `{"error": {"code", "message", "hint"}}` with the code's status (spec/errors.md).
@@ -55,20 +79,56 @@ class EventSink {
 /// Runs until it has nothing more to send; the connection closes then.
 using EventSource = std::function<Task<void>(EventSink&)>;
 
-using Reply = std::variant<Response, EventSource>;
+/// Writes a body of unknown length to one client: each piece one chunk and one system call. Writing
+/// suspends while the client is slow and fails when it is slower than the server's write timeout.
+class ByteSink {
+ public:
+  virtual ~ByteSink() = default;
+  /// Errors: Code::connection_closed. An empty piece writes nothing.
+  [[nodiscard]] virtual Task<Result<void>> write(std::string_view piece) = 0;
+  /// The last piece together with the end of the body; nothing may follow.
+  [[nodiscard]] virtual Task<Result<void>> finish(std::string_view last_piece) = 0;
+};
+/// A reply that is written while it is made. The head leaves with the first piece. When `source`
+/// returns, the body is at its end and the connection is used again; when it throws, the missing
+/// last chunk tells the client that the stream broke.
+struct Stream {
+  std::string content_type;
+  std::function<Task<void>(ByteSink&)> source;
+  Headers headers = {};
+  int status = 200;
+};
+
+using Reply = std::variant<Response, EventSource, Stream>;
 using Handler = std::function<Task<Reply>(Request)>;
 
 struct Route {
   Method method = Method::get;
-  std::string pattern;             ///< "/v1/jobs/{id}/stdin"
-  std::size_t body_bytes_max = 0;  ///< 0: no body allowed
+  std::string pattern;               ///< "/v1/jobs/{id}/stdin"; "{rest...}" takes all that is left
+  std::uint64_t body_bytes_max = 0;  ///< 0: no body allowed
   Handler handler;
+  bool body_streamed = false;  ///< the body goes to `Request::upload`, not into memory
+  /// Handler and source are cancelled (asio, terminal) when the client closes its side: what they
+  /// hold is destroyed at their next suspension. Not together with `body_streamed`.
+  bool watched = false;
 };
+
+/// Makes the reply to a request that found no handler: a refused head or body, an unknown path, a
+/// method that the path does not take (Code::unsupported).
+using ErrorFace = std::function<Response(const Error& error, std::string_view path)>;
 
 /// Routes in order of addition; the first whose pattern fits wins.
 class Router {
  public:
   void add(Route route) { routes_.push_back(std::move(route)); }
+  /// Request headers that handlers see, in lower case.
+  void pass_on(std::vector<std::string> names) { header_names_ = std::move(names); }
+  [[nodiscard]] const std::vector<std::string>& passed_on() const noexcept { return header_names_; }
+  /// Without one: `error_response`.
+  void set_error_face(ErrorFace face) { error_face_ = std::move(face); }
+  [[nodiscard]] Response error(const Error& error, std::string_view path) const;
+  /// The methods a path takes, as the header Allow lists them; empty for an unknown path.
+  [[nodiscard]] std::string allowed(std::string_view path) const;
   struct Match {
     const Route* route = nullptr;
     std::vector<std::string> parameters;
@@ -78,11 +138,15 @@ class Router {
 
  private:
   std::vector<Route> routes_;
+  std::vector<std::string> header_names_;
+  ErrorFace error_face_;
 };
 
 /// Reads `a=b&c=d`, percent-decoded, at most 16 names. Errors: Code::invalid_argument.
 [[nodiscard]] Result<std::map<std::string, std::string, std::less<>>> parse_query(
     std::string_view text);
+/// Percent-decoded text of a path; '+' stands for itself. Errors: Code::invalid_argument.
+[[nodiscard]] Result<std::string> decode_path(std::string_view text);
 /// True for localhost, 127.0.0.1 or [::1], with any port or none.
 [[nodiscard]] bool host_is_loopback(std::string_view host) noexcept;
 

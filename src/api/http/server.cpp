@@ -27,13 +27,14 @@ Code code_of(const boost::system::error_code& error) {
 }
 
 /// Says 503 without waiting and drops the connection.
-void turn_away(Socket socket) {
+void turn_away(const Router& router, Socket socket) {
   const Response busy =
-      error_response({Code::busy, "too many connections", "close one, or try again"});
+      router.error({Code::busy, "too many connections", "close one, or try again"}, "");
   const std::string text =
-      "HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\nContent-Type: application/json\r\n"
-      "Content-Length: " +
-      std::to_string(busy.body.size()) + "\r\n\r\n" + busy.body;
+      "HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\nRetry-After: 1"
+      "\r\nContent-Type: " +
+      busy.content_type + "\r\nContent-Length: " + std::to_string(busy.body.size()) + "\r\n\r\n" +
+      busy.body;
   boost::system::error_code ignored;
   socket.non_blocking(true, ignored);
   socket.write_some(asio::buffer(text), ignored);
@@ -41,11 +42,11 @@ void turn_away(Socket socket) {
 
 template <typename Acceptor>
 Task<void> accept_loop(std::shared_ptr<Server::State> state, Acceptor& acceptor,
-                       std::optional<Sha256> token) {
+                       std::shared_ptr<const Tokens> tokens) {
   asio::steady_timer pause(state->executor);
-  while (!state->closed) {
+  while (!state->closed && !state->draining) {
     auto [error, socket] = co_await acceptor.async_accept(kAwait);
-    if (state->closed || error == asio::error::operation_aborted) {
+    if (state->closed || state->draining || error == asio::error::operation_aborted) {
       co_return;
     }
     if (error) {
@@ -54,13 +55,13 @@ Task<void> accept_loop(std::shared_ptr<Server::State> state, Acceptor& acceptor,
       continue;
     }
     if (state->connections.size() >= state->limits.connections_max) {
-      turn_away(Socket(std::move(socket)));
+      turn_away(state->router, Socket(std::move(socket)));
       continue;
     }
     if constexpr (std::is_same_v<Acceptor, asio::ip::tcp::acceptor>) {
       socket.set_option(asio::ip::tcp::no_delay(true), error);  // only slower when it fails
     }
-    state->serve(Socket(std::move(socket)), token);
+    state->serve(Socket(std::move(socket)), tokens);
   }
 }
 
@@ -113,23 +114,60 @@ Result<void> give_to_group(const std::filesystem::path& path, const std::string&
   return {};
 }
 
+/// Nothing when no request needs a token.
+Result<std::shared_ptr<const Tokens>> hashed_tokens(const TcpListen& where) {
+  auto out = std::make_shared<Tokens>();
+  const auto add = [&out](const std::string& token) -> Result<void> {
+    if (token.size() < kTokenBytesMin) {
+      return fail(Code::invalid_argument, "the control API's token has fewer than " +
+                                              std::to_string(kTokenBytesMin) + " bytes");
+    }
+    out->push_back(sha256(as_bytes(token)));
+    return {};
+  };
+  if (where.token_optional && where.token.empty() && where.tokens.empty()) {
+    return nullptr;
+  }
+  if (!where.token.empty() || where.tokens.empty()) {
+    PHASE_TRY_VOID(add(where.token));
+  }
+  for (const std::string& token : where.tokens) {
+    PHASE_TRY_VOID(add(token));
+  }
+  return out;
+}
+
 }  // namespace
 
-Server::Server(asio::any_io_executor executor, Router router, ServerLimits limits)
-    : state_(std::make_shared<State>(std::move(executor), std::move(router), limits)) {}
+Server::Server(asio::any_io_executor executor, Router router, ServerLimits limits,
+               AccessPolicy access)
+    : state_(std::make_shared<State>(std::move(executor), std::move(router), limits,
+                                     std::move(access))) {}
 
 Server::~Server() {
   state_->closed = true;
-  boost::system::error_code ignored;
-  if (state_->unix_acceptor) {
-    state_->unix_acceptor->close(ignored);
-    ::unlink(state_->socket_path.c_str());
-  }
-  if (state_->tcp_acceptor) {
-    state_->tcp_acceptor->close(ignored);
-  }
+  state_->stop_listening();
   for (const ConnectionHandle& connection : state_->connections) {
     connection.close();
+  }
+}
+
+void Server::drain() {
+  state_->draining = true;
+  state_->stop_listening();
+  for (const ConnectionHandle& connection : state_->connections) {
+    connection.close_when_idle();
+  }
+}
+
+void Server::State::stop_listening() {
+  boost::system::error_code ignored;
+  if (unix_acceptor && unix_acceptor->is_open()) {
+    unix_acceptor->close(ignored);
+    ::unlink(socket_path.c_str());
+  }
+  for (auto& acceptor : tcp_acceptors) {
+    acceptor.close(ignored);
   }
 }
 
@@ -165,24 +203,25 @@ Result<void> Server::listen(const UnixListen& where) {
   if (error) {
     return fail(code_of(error), "cannot listen on " + where.path.string() + ": " + error.message());
   }
-  asio::co_spawn(state_->executor, accept_loop(state_, acceptor, std::nullopt), asio::detached);
+  asio::co_spawn(state_->executor, accept_loop(state_, acceptor, nullptr), asio::detached);
   return {};
 }
 
 Result<std::uint16_t> Server::listen(const TcpListen& where) {
   boost::system::error_code error;
   const auto address = asio::ip::make_address(where.address, error);
-  if (error || !address.is_loopback()) {
+  if (error) {
+    return fail(Code::invalid_argument,
+                "this is no address to listen on: " + printable(where.address, 64));
+  }
+  if (!where.any_address && !address.is_loopback()) {
     return fail(Code::invalid_argument,
                 "the control API listens on loopback addresses only, not on " +
                     printable(where.address, 64),
                 "use 127.0.0.1 or ::1");
   }
-  if (where.token.size() < kTokenBytesMin) {
-    return fail(Code::invalid_argument, "the control API's token has fewer than " +
-                                            std::to_string(kTokenBytesMin) + " bytes");
-  }
-  auto& acceptor = state_->tcp_acceptor.emplace(state_->executor);
+  PHASE_TRY(auto tokens, hashed_tokens(where));
+  auto& acceptor = state_->tcp_acceptors.emplace_back(state_->executor);
   const asio::ip::tcp::endpoint endpoint(address, where.port);
   acceptor.open(endpoint.protocol(), error);
   if (!error) {
@@ -195,11 +234,11 @@ Result<std::uint16_t> Server::listen(const TcpListen& where) {
     acceptor.listen(kBacklog, error);
   }
   if (error) {
-    state_->tcp_acceptor.reset();
+    state_->tcp_acceptors.pop_back();
     return fail(code_of(error),
                 "cannot listen on port " + std::to_string(where.port) + ": " + error.message());
   }
-  asio::co_spawn(state_->executor, accept_loop(state_, acceptor, sha256(as_bytes(where.token))),
+  asio::co_spawn(state_->executor, accept_loop(state_, acceptor, std::move(tokens)),
                  asio::detached);
   return acceptor.local_endpoint(error).port();
 }

@@ -16,27 +16,34 @@ namespace phase::http {
 
 using Socket = asio::generic::stream_protocol::socket;
 
+/// Hashes of the bearer tokens of which a request must carry one.
+using Tokens = std::vector<Sha256>;
+
 /// Closes a connection from outside.
 struct ConnectionHandle {
   std::function<void()> close;
+  std::function<void()> close_when_idle;
 };
 
 struct Server::State : std::enable_shared_from_this<Server::State> {
-  State(asio::any_io_executor on, Router routes, ServerLimits with)
-      : executor(std::move(on)), router(std::move(routes)), limits(with) {}
+  State(asio::any_io_executor on, Router routes, ServerLimits with, AccessPolicy who)
+      : executor(std::move(on)), router(std::move(routes)), limits(with), access(std::move(who)) {}
 
   asio::any_io_executor executor;
   const Router router;
   const ServerLimits limits;
+  const AccessPolicy access;
   bool closed = false;
+  bool draining = false;
   std::size_t body_bytes = 0;  ///< being read now
   std::list<ConnectionHandle> connections;
   std::optional<asio::local::stream_protocol::acceptor> unix_acceptor;
-  std::optional<asio::ip::tcp::acceptor> tcp_acceptor;
+  std::list<asio::ip::tcp::acceptor> tcp_acceptors;
   std::filesystem::path socket_path;
 
-  /// Serves one connection to its end. `token`: hash of the bearer token a request must carry.
-  void serve(Socket socket, std::optional<Sha256> token);
+  /// Serves one connection to its end. Without `tokens` none is needed.
+  void serve(Socket socket, std::shared_ptr<const Tokens> tokens);
+  void stop_listening();
 };
 
 }  // namespace phase::http
