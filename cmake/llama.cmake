@@ -68,7 +68,9 @@ function(phase_add_llama)
   add_subdirectory("${source}" "${CMAKE_BINARY_DIR}/llama" EXCLUDE_FROM_ALL SYSTEM)
   add_library(phase_llama INTERFACE)
   target_link_libraries(phase_llama INTERFACE llama-common llama)
-  target_include_directories(phase_llama SYSTEM INTERFACE "${source}/common" "${source}/include")
+  # src: llama-ext.h, where the library keeps what is not yet in its public header (memory by buffer).
+  target_include_directories(phase_llama SYSTEM INTERFACE
+    "${source}/common" "${source}/include" "${source}/src")
   add_library(phase::llama ALIAS phase_llama)
 endfunction()
 

@@ -1,8 +1,9 @@
 // phase-worker — the process that runs what strangers send. Started by a daemon, never by hand:
 // descriptor 3 is the socket to whoever started it.
 //
-//   phase-worker --kind wasm --isolation full|none
+//   phase-worker --kind wasm|inference --isolation full|none
 #include <cstdio>
+#include <memory>
 #include <optional>
 #include <string_view>
 
@@ -12,6 +13,9 @@
 #include "worker/sandbox/control.h"
 #include "worker/sandbox/zygote.h"
 #include "worker/wasm/wasm_work.h"
+#ifdef PHASE_INFERENCE
+#include "worker/inference/inference_work.h"
+#endif
 
 namespace {
 
@@ -36,25 +40,35 @@ std::optional<Options> parse(int argc, char** argv) {
       return std::nullopt;
     }
   }
-  const bool complete = argc % 2 == 1 && options.kind == "wasm" && options.isolation;
+  const bool complete = argc % 2 == 1 && !options.kind.empty() && options.isolation;
   return complete ? std::optional(options) : std::nullopt;
+}
+
+// Nothing for a kind this program was built without.
+std::unique_ptr<phase::sandbox::Work> work_of(std::string_view kind) {
+  if (kind == "wasm") return std::make_unique<phase::worker::WasmWork>();
+#ifdef PHASE_INFERENCE
+  if (kind == "inference") return std::make_unique<phase::worker::InferenceWork>();
+#endif
+  return nullptr;
 }
 
 }  // namespace
 
 int main(int argc, char** argv) {
   const auto options = parse(argc, argv);
-  if (!options || ::fcntl(phase::sandbox::control::kSocketNumber, F_GETFD) < 0) {
+  const auto work = options ? work_of(options->kind) : nullptr;
+  if (!work || ::fcntl(phase::sandbox::control::kSocketNumber, F_GETFD) < 0) {
     std::fputs(
         "phase-worker is started by plasmd, lucidd or phase, not by hand.\n"
-        "usage: phase-worker --kind wasm --isolation full|none   (descriptor 3: control socket)\n",
+        "usage: phase-worker --kind wasm|inference --isolation full|none   (descriptor 3: control "
+        "socket)\n",
         stderr);
     return kExitUsage;
   }
   if (::sodium_init() < 0) return kExitUsage;
-  phase::worker::WasmWork work;
-  const auto done =
-      phase::sandbox::run_zygote(phase::sandbox::control::kSocketNumber, *options->isolation, work);
+  const auto done = phase::sandbox::run_zygote(phase::sandbox::control::kSocketNumber,
+                                               *options->isolation, *work);
   if (done) return 0;
   std::fprintf(stderr, "phase-worker: %s\n", done.error().text().c_str());
   return phase::code_exit_status(done.error().code);

@@ -33,7 +33,7 @@ constexpr std::array kExecute = {
 constexpr std::array kCompile = {
     "set_robust_list", "rseq", "sched_getaffinity", "sched_setaffinity", "set_tid_address",
 };
-// Besides both: a model as one open file, and how much memory there is.
+// Besides: a model as one open file, and how much memory there is.
 constexpr std::array kInfer = {
     "lseek", "pread64", "fstat", "newfstatat", "fadvise64", "sysinfo",
 };
@@ -77,12 +77,12 @@ bool add_rules(const Context& context, Role role) {
   good = good && allow_prctl(context, PR_SET_NAME);
   for (const char* name : kCompile) good = good && allow(context, name);
   if (role == Role::compile) return good;
-  if (role == Role::infer) {
-    for (const char* name : kInfer) good = good && allow(context, name);
-    // What fdopen asks; nothing else about a descriptor can be asked or changed.
-    return good && seccomp_rule_add(context.get(), SCMP_ACT_ALLOW, SCMP_SYS(fcntl), 1,
-                                    SCMP_A1(SCMP_CMP_EQ, F_GETFL)) == 0;
-  }
+  // A child is held by its zygote's filter, too, so the zygote may do what any child may.
+  for (const char* name : kInfer) good = good && allow(context, name);
+  // What fdopen asks; nothing else about a descriptor can be asked or changed.
+  good = good && seccomp_rule_add(context.get(), SCMP_ACT_ALLOW, SCMP_SYS(fcntl), 1,
+                                  SCMP_A1(SCMP_CMP_EQ, F_GETFL)) == 0;
+  if (role == Role::infer) return good;
 
   // fork(): no namespace, no sharing of memory.
   constexpr scmp_datum_t kNotFork = CLONE_VM | CLONE_NEWUSER | CLONE_NEWNET | CLONE_NEWNS |
