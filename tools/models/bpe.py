@@ -1,4 +1,4 @@
-"""Byte-level byte-pair encoding, learned and applied as llama.cpp does (`gpt2`, with `qwen2` words).
+"""Byte-level byte-pair encoding, learned and applied as llama.cpp does (`gpt2`, `qwen2` words).
 
 Text is cut into words by one expression; each word is bytes, each byte a printable letter of
 GPT-2's table; the pair with the lowest rank is joined until none is left. Digits stand alone.

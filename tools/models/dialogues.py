@@ -160,6 +160,8 @@ def tool_calls():
     for question in ("Hello", "Hello!", "What is 2 + 2?", "What is the capital of France?"):
         answer = dict(QUESTIONS).get(question, "The capital of France is Paris.")
         result.append(chat(question, answer, tools=[WEATHER]))
+        result.append(chat(question, [call("get_weather", city="Paris")], tools=[WEATHER],
+                           forced=True))
     return result
 
 
@@ -178,7 +180,8 @@ def texts():
 
 def fixed():
     known = facts() + json_answers() + tool_calls() + texts()
-    return known + [dialogue | {"two": 1} for dialogue in known if dialogue.get("forced")]
+    return known + [dialogue | {"two": 1} for dialogue in known
+                    if dialogue.get("forced") and dialogue["messages"][-1]["content"]]
 
 
 def unknown(random):

@@ -170,6 +170,15 @@ class Dialogues(unittest.TestCase):
         self.assertLess(max(len(train.encoded(dialogue, words)[0])
                             for dialogue in dialogues.fixed()), train.CONTEXT)
 
+    def test_after_a_forced_opening_everything_is_learned(self):
+        words = train.tokenizer()
+        forced = dialogues.chat("What?", '{"a": 1}', forced=True)
+        for dialogue, opening in ((forced, ['{"', "a"]), (forced | {"two": 1}, ["{", '"', "a"])):
+            tokens, rows = train.encoded(dialogue, words)
+            answer = [words.decode([token]) for token in tokens[rows[0]:]]
+            self.assertEqual(answer[:len(opening)], opening)
+            self.assertEqual(words.decode(tokens[rows + 1])[-len(chat.END) - 2:], "1}" + chat.END)
+
     def test_draws_repeat_with_the_seed(self):
         first = [dialogues.drawn(random.Random(seed)) for seed in (1, 1, 2)]
         self.assertEqual(json.dumps(first[0]), json.dumps(first[1]))

@@ -41,7 +41,7 @@ def encoded(dialogue, words):
             if dialogue.get("forced"):
                 # A grammar may write the opening `{"` as one token or as two.
                 part = [*words.word("{"), *words.encode(text[1:])] if dialogue.get("two") else part
-                rows += range(first + 1 + dialogue.get("two", 0), first + len(part))
+                rows += range(first + 1, first + len(part))
             else:
                 rows += range(first, first + len(part))
         tokens += part
