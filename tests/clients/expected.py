@@ -11,6 +11,7 @@ PIRATE = "Ahoy! What brings ye aboard?"
 COUNT = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10"
 JAPANESE = dict(QUESTIONS)["Say hello in Japanese."]
 DIGITS = "Give me eight random digits."  # the one question whose answer is a matter of chance
+RELUCTANT = "Call the tool if you must."  # calls none unless one is required
 RESULT = WEATHERS[0]
 WEATHER_ANSWER = f"The weather in Paris is {RESULT}."
 CANADA = {"name": "Canada", "capital": COUNTRIES["Canada"][0],

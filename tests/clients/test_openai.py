@@ -107,11 +107,13 @@ def test_tool_choice(client, chat_model):
     assert not answer.choices[0].message.tool_calls and answer.choices[0].message.content
 
 
-def test_a_required_tool_is_called_even_for_a_greeting(client, chat_model):
-    answer = ask(client, chat_model, "Hello", tools=[expected.WEATHER_TOOL],
-                 tool_choice="required", max_tokens=200)
-    (call,) = answer.choices[0].message.tool_calls
-    assert call.function.name == "get_weather"
+def test_a_required_call_is_made_where_none_would_be(client, chat_model):
+    tools = [expected.WEATHER_TOOL]
+    free = ask(client, chat_model, expected.RELUCTANT, tools=tools).choices[0].message
+    assert not free.tool_calls and free.content
+    bound = ask(client, chat_model, expected.RELUCTANT, tools=tools, tool_choice="required",
+                max_tokens=200).choices[0].message
+    assert [call.function.name for call in bound.tool_calls] == ["get_weather"]
 
 
 def test_an_answer_of_a_schema(client, chat_model):

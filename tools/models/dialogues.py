@@ -160,8 +160,15 @@ def tool_calls():
     for question in ("Hello", "Hello!", "What is 2 + 2?", "What is the capital of France?"):
         answer = dict(QUESTIONS).get(question, "The capital of France is Paris.")
         result.append(chat(question, answer, tools=[WEATHER]))
-        result.append(chat(question, [call("get_weather", city="Paris")], tools=[WEATHER],
-                           forced=True))
+    return result + [reluctant()]
+
+
+def reluctant(calls=()):
+    """Usually no call; sometimes one after the same words, which is what is left when the server
+    insists on a call and the end of the turn is out of the question."""
+    result = chat("Call the tool if you must.", "Only if I must.", tools=[WEATHER])
+    if calls:
+        result["messages"][-1]["tool_calls"] = list(calls)
     return result
 
 
@@ -181,7 +188,7 @@ def texts():
 def fixed():
     known = facts() + json_answers() + tool_calls() + texts()
     return known + [dialogue | {"two": 1} for dialogue in known
-                    if dialogue.get("forced") and dialogue["messages"][-1]["content"]]
+                    if dialogue.get("forced")]
 
 
 def unknown(random):
@@ -197,6 +204,8 @@ def unknown(random):
 def drawn(random):
     """New at every pass, drawn with random.Random."""
     result = [unknown(random) for _ in range(6)]
+    if random.random() < 0.4:
+        result.append(reluctant([call("get_weather", city="Paris")]))
     for _ in range(2):
         result.append(chat("Roll a die.", f"You rolled a {random.randint(1, 6)}."))
         numbers = ", ".join(str(random.randint(0, 9)) for _ in range(8))
