@@ -63,10 +63,12 @@ void say_info(const ModelInfo& info, Outbox& outbox) {
 }
 
 // Takes what is there; waits for something when there is nothing to do. False: the parent is gone.
-Result<bool> listen(Engine& engine, int socket, std::span<std::uint8_t> buffer) {
+Result<bool> listen(Engine& engine, Outbox& outbox, int socket, std::span<std::uint8_t> buffer) {
   for (;;) {
     pollfd wanted{socket, POLLIN, 0};
-    const int ready = ::poll(&wanted, 1, engine.busy() ? 0 : -1);
+    const bool busy = engine.busy();
+    if (!busy) outbox.flush();
+    const int ready = ::poll(&wanted, 1, busy ? 0 : -1);
     if (ready == 0) return true;
     if (ready < 0) continue;  // a signal
     PHASE_TRY(const sandbox::Received received, sandbox::receive_message(socket, buffer));
@@ -79,7 +81,7 @@ Result<bool> listen(Engine& engine, int socket, std::span<std::uint8_t> buffer) 
 Result<void> serve(Model model, Outbox& outbox, int socket, std::span<std::uint8_t> buffer) {
   Engine engine(std::move(model), outbox);
   while (outbox.open()) {
-    PHASE_TRY(const bool there, listen(engine, socket, buffer));
+    PHASE_TRY(const bool there, listen(engine, outbox, socket, buffer));
     if (!there) return {};
     engine.step();
   }

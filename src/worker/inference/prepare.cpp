@@ -15,6 +15,7 @@ struct Rendered {
   std::string prompt;
   common_chat_params params;
   bool marked_up = false;  ///< calls or thought can be in the answer
+  std::string opening;     ///< of a call that must be made: already at the end of `prompt`
 };
 
 // --- grammars
@@ -100,10 +101,29 @@ class Template {
     out.marked_up =
         !inputs.force_pure_content && (!request.tools.empty() || out.params.supports_thinking);
     if (inputs.force_pure_content) out.params = {};
+    if (request.tool_choice == COMMON_CHAT_TOOL_CHOICE_REQUIRED) open_call(inputs, out);
     return out;
   }
 
  private:
+  // Grammars allow any text before the first call, so a model that does not want to call would talk
+  // for ever. What begins a call is put into its mouth; a model that thinks first decides itself.
+  void open_call(common_chat_templates_inputs inputs, Rendered& out) const {
+    if (out.params.supports_thinking && inputs.enable_thinking) return;
+    inputs.tool_choice = COMMON_CHAT_TOOL_CHOICE_AUTO;
+    try {
+      for (const auto& trigger : common_chat_templates_apply(templates_, inputs).grammar_triggers) {
+        if (trigger.type != COMMON_GRAMMAR_TRIGGER_TYPE_WORD) continue;
+        out.opening = trigger.value;
+        break;
+      }
+    } catch (const std::exception&) {
+      return;
+    }
+    out.prompt += out.opening;
+    out.params.generation_prompt += out.opening;
+  }
+
   bool own_ = false, plain_ = false;
   const common_chat_templates* templates_ = nullptr;
   common_chat_templates_ptr made_;
