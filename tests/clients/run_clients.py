@@ -127,7 +127,7 @@ def free_port():
 
 
 class Server:
-    """lucidd with a home of its own, and the models linked under the names the tests use."""
+    """lucidd with a home of its own, and the models under the names the tests use."""
 
     def __init__(self, program, models, names):
         self.folder = tempfile.TemporaryDirectory(prefix="clients-")
@@ -135,15 +135,17 @@ class Server:
         served = root / "models"
         served.mkdir()
         for name, file in names.items():
-            (served / f"{name}.gguf").symlink_to(models / file)
+            shutil.copyfile(models / file, served / f"{name}.gguf")
         port = free_port()
         self.url, self.log = f"http://127.0.0.1:{port}", root / "lucidd.log"
         environment = os.environ | {"LUCIDD_PORT": str(port), "LUCIDD_HOST": "127.0.0.1",
                                     "HOME": str(root), "XDG_CONFIG_HOME": str(root / "config"),
                                     "XDG_DATA_HOME": str(root / "data"),
                                     "XDG_STATE_HOME": str(root / "state")}
-        arguments = [program, "--worker", "llama-cpp", "--model-dir", served,
-                     "--identity-path", root / "identity.key"]
+        environment.pop("OLLAMA_MODELS", None)
+        arguments = [program, "--worker", "llama-cpp", "--model-dir", served, "--data",
+                     root / "node", "--identity-path", root / "identity.key", "--no-network",
+                     "--threads", "1"]
         with open(self.log, "wb") as log:
             self.process = subprocess.Popen([str(part) for part in arguments], env=environment,
                                             stdout=log, stderr=log)
@@ -257,7 +259,8 @@ def parsed():
     where.add_argument("--lucidd", type=pathlib.Path)
     parser.add_argument("--chat-model", default="tiny-chat")
     parser.add_argument("--embed-model", default="minilm")
-    parser.add_argument("--models", type=pathlib.Path, default=cache_default() / "models")
+    parser.add_argument("--models", type=pathlib.Path,
+                        default=os.environ.get("PHASE_MODELS") or cache_default() / "models")
     parser.add_argument("--cache", type=pathlib.Path, default=cache_default() / "clients")
     suites = [*PYTHON, *JAVASCRIPT]
     parser.add_argument("--only", nargs="+", choices=suites, default=suites, metavar="SUITE")
@@ -275,6 +278,7 @@ def main():
     server, good = None, False
     try:
         cache.mkdir(parents=True, exist_ok=True)
+        print(f"clients: models in {arguments.models}", flush=True)
         command(sys.executable, TOOLS / "make_models.py", "--out", arguments.models, "--only",
                 "minilm", "tiny-chat")
         if arguments.lucidd:

@@ -46,6 +46,9 @@ def say(text):
 
 
 def default_out():
+    """PHASE_MODELS, or the folder `models` of the cache: where the tests look as well."""
+    if os.environ.get("PHASE_MODELS"):
+        return pathlib.Path(os.environ["PHASE_MODELS"])
     cache = os.environ.get("PHASE_CACHE_DIR")
     if not cache:
         home = os.environ.get("XDG_CACHE_HOME") or str(pathlib.Path.home() / ".cache")
