@@ -68,8 +68,8 @@ class ProbeTest : public testing::Test {
     launcher_ = *std::move(launcher);
     fork();
   }
-  void fork() {
-    auto child = wait(launcher_->fork(Role::execute));
+  void fork(Role role = Role::execute) {
+    auto child = wait(launcher_->fork(role));
     ASSERT_TRUE(child) << child.error().text();
     child_ = *std::move(child);
   }
@@ -136,9 +136,12 @@ TEST_F(ProbeTest, NothingIsReachable) {
   const auto& layers = launcher_->hello().layers;
   const bool seccomp = std::ranges::find(layers, kLayerSeccomp) != layers.end();
   if (!seccomp) GTEST_SKIP() << "no seccomp here: " << launcher_->hello().missing;
-  for (const std::string& command : commands()) {
-    if (command.starts_with("memory") && !kMemoryLimitsApply) continue;
-    EXPECT_NE(ask(command), "0") << command;
+  for (const Role role : {Role::execute, Role::compile, Role::infer}) {
+    fork(role);
+    for (const std::string& command : commands()) {
+      if (command.starts_with("memory") && !kMemoryLimitsApply) continue;
+      EXPECT_NE(ask(command), "0") << command << " as role " << static_cast<int>(role);
+    }
   }
   EXPECT_TRUE(std::filesystem::exists(folder_ / "cache" / "entry"));
   EXPECT_FALSE(std::filesystem::exists(folder_ / "new"));

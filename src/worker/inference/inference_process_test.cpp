@@ -5,7 +5,9 @@
 
 #include <boost/asio/bind_cancellation_slot.hpp>
 #include <boost/asio/cancellation_signal.hpp>
+#include <poll.h>
 #include <signal.h>
+#include <sys/syscall.h>
 
 #include "worker/inference/inference_fixture_internal.h"
 
@@ -16,6 +18,8 @@ namespace fs = std::filesystem;
 namespace json = boost::json;
 using receipt::Completion;
 using receipt::CompletionKind;
+
+constexpr int kEndTimeoutMs = 30'000;
 
 std::string read_file(const fs::path& path) {
   std::ifstream file(path, std::ios::binary);
@@ -166,13 +170,11 @@ TEST_F(InferenceProcessTest, AModelThatIsUnloadedLeavesNoProcess) {
   load("tiny-chat.f16.gguf");
   const pid_t pid = model_pid();
   ASSERT_GT(pid, 0);
+  const sandbox::FileDescriptor process(static_cast<int>(::syscall(SYS_pidfd_open, pid, 0)));
+  ASSERT_TRUE(process.valid());
   model_.reset();
-  const auto gone = [pid] {
-    const std::string status = read_file("/proc/" + std::to_string(pid) + "/status");
-    return status.empty() || status.find("State:\tZ") != std::string::npos;
-  };
-  for (int i = 0; i < 1000 && !gone(); i++) ::usleep(10'000);
-  EXPECT_TRUE(gone());
+  pollfd ended{process.get(), POLLIN, 0};
+  EXPECT_EQ(::poll(&ended, 1, kEndTimeoutMs), 1);
 }
 
 TEST_F(InferenceProcessTest, HostileFilesAreRefused) {

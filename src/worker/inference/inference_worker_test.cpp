@@ -249,6 +249,26 @@ TEST_F(InferenceTest, AnswersFromWhatAToolSaid) {
   EXPECT_EQ(answer.joined("content"), "The weather in Rome is rainy, 14 degrees.");
 }
 
+// The small model does not think; a template that asks for thought and a grammar that writes it
+// show what becomes of it.
+TEST_F(InferenceTest, ThoughtIsToldFromContent) {
+  const std::string prompt =
+      R"({"prompt":"Hello","template":)" +
+      json::serialize(json::string(
+          "{%- for message in messages %}{{ '<|im_start|>' + message.role + '\n' }}"
+          "{%- if message.role == 'assistant' and message.reasoning_content %}"
+          "{{ '<think>\n' + message.reasoning_content + '\n</think>\n\n' }}{%- endif %}"
+          "{{ message.content + '<|im_end|>\n' }}{%- endfor %}"
+          "{%- if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{%- endif %}")) +
+      R"(,"grammar":"root ::= \"<think>\\nhm, a € sign\\n</think>\\n\\nit is 5 €\""})";
+  const Answer answer = ask(greedy(1, prompt));
+  ASSERT_EQ(answer.end.completion, kExited) << answer.end.message;
+  ASSERT_TRUE(answer.notes[0].contains("parsed")) << answer.text;
+  EXPECT_EQ(answer.joined("thinking"), "hm, a € sign");
+  EXPECT_EQ(answer.joined("content"), "it is 5 €");
+  EXPECT_TRUE(answer.text.starts_with("<think>")) << answer.text;
+}
+
 TEST_F(InferenceTest, LogProbabilities) {
   const Answer answer = ask(chat("What is 2 + 2?", R"(,"logprobs":3)"));
   std::string text;

@@ -34,9 +34,7 @@ constexpr std::array kCompile = {
     "set_robust_list", "rseq", "sched_getaffinity", "sched_setaffinity", "set_tid_address",
 };
 // Besides: a model as one open file, and how much memory there is.
-constexpr std::array kInfer = {
-    "lseek", "pread64", "fstat", "newfstatat", "fadvise64", "sysinfo",
-};
+constexpr std::array kInfer = {"lseek", "pread64", "fadvise64", "sysinfo"};
 // Besides: making and burying children, and locking them down.
 constexpr std::array kZygote = {
     "socketpair", "pidfd_open", "wait4", "getppid", "dup2", "dup3", "close_range",
