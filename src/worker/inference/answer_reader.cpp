@@ -33,6 +33,14 @@ std::string growth(std::string& said, const std::string& now) {
   return more;
 }
 
+// Blanks around a thought belong to its markup.
+std::string trimmed(const std::string& text) {
+  constexpr std::string_view kBlanks = " \t\r\n";
+  const std::size_t first = text.find_first_not_of(kBlanks);
+  if (first == std::string::npos) return {};
+  return text.substr(first, text.find_last_not_of(kBlanks) + 1 - first);
+}
+
 // The same call has the same id in every run of a job: notes are part of what a receipt signs.
 std::string id_of(const common_chat_tool_call& call, std::size_t index) {
   if (!call.id.empty()) return call.id;
@@ -47,7 +55,8 @@ AnswerReader::AnswerReader(common_chat_parser_params params) : params_(std::move
 
 std::string AnswerReader::notes_of(const common_chat_msg& message, std::size_t calls) {
   std::string notes;
-  if (const std::string more = growth(thought_said_, message.reasoning_content); !more.empty()) {
+  if (const std::string more = growth(thought_said_, trimmed(message.reasoning_content));
+      !more.empty()) {
     notes += text_note("thinking", more);
   }
   if (const std::string more = growth(content_said_, message.content); !more.empty()) {

@@ -59,16 +59,23 @@ struct Batch {
   ~Batch() { llama_batch_free(value); }
   Batch(const Batch&) = delete;
   Batch& operator=(const Batch&) = delete;
-  void add(llama_token token, std::size_t position, llama_seq_id sequence) {
-    const int row = value.n_tokens++;
-    value.token[row] = token;
-    value.pos[row] = static_cast<llama_pos>(position);
-    value.n_seq_id[row] = 1;
-    value.seq_id[row][0] = sequence;
-    value.logits[row] = 1;
-  }
   llama_batch value;
 };
+
+void add(llama_batch& batch, const std::vector<llama_token>& tokens, llama_seq_id sequence) {
+  for (std::size_t i = 0; i < tokens.size(); i++) {
+    const int row = batch.n_tokens++;
+    batch.token[row] = tokens[i];
+    batch.pos[row] = static_cast<llama_pos>(i);
+    batch.n_seq_id[row] = 1;
+    batch.seq_id[row][0] = sequence;
+    batch.logits[row] = 1;
+  }
+}
+
+std::string_view opening(bool ranks) {
+  return ranks ? "{\"scores\":[" : "{\"embeddings\":[";
+}
 
 }  // namespace
 
@@ -147,7 +154,13 @@ Fit<Embedder::Work> Embedder::read(const Begin& begin, ByteView prompt) const {
 }
 
 void Embedder::take(const Begin& begin, ByteView prompt) {
-  auto work = read(begin, prompt);
+  auto work = [&]() -> Fit<Work> {
+    try {
+      return read(begin, prompt);
+    } catch (const std::exception& error) {
+      return unfit(End::prompt_malformed, error.what());
+    }
+  }();
   if (!work) {
     outbox_.say(Ended{begin.id, work.error().end, 0, std::move(work.error().message)});
     return;
@@ -159,69 +172,84 @@ void Embedder::take(const Begin& begin, ByteView prompt) {
   }
 }
 
-bool Embedder::cancel(std::uint32_t id) {
-  const auto found = std::ranges::find(works_, id, &Work::id);
-  if (found == works_.end()) return false;
-  outbox_.say(Ended{id, End::cancelled, found->cpu_ns / kNsPerUs, {}});
+void Embedder::tell(const Tell& tell) {
+  const auto found = std::ranges::find(works_, tell.id, &Work::id);
+  if (found == works_.end()) return;
+  found->paused = tell.word == Word::pause;
+  if (tell.word != Word::cancel) return;
+  outbox_.say(Ended{tell.id, End::cancelled, found->cpu_ns / kNsPerUs, {}});
   works_.erase(found);
-  return true;
+}
+
+bool Embedder::busy() const noexcept {
+  return std::ranges::any_of(works_, [](const Work& work) { return !work.paused; });
 }
 
 void Embedder::end(const Work& work, End how, std::string message) {
   if (how == End::exited) {
-    const std::string_view name = work.ranks ? "{\"scores\":[" : "{\"embeddings\":[";
-    outbox_.write(work.id, job::OutputStream::out,
-                  std::string(name) + work.numbers +
-                      "],\"prompt_tokens\":" + std::to_string(work.tokens) + "}");
+    std::string last = "],\"prompt_tokens\":" + std::to_string(work.tokens) + "}";
+    if (work.inputs.empty()) last.insert(0, opening(work.ranks));
+    outbox_.write(work.id, job::OutputStream::out, last);
     outbox_.say(Moved{work.id, Stage::prompt, monotonic_ns() - work.started_ns, work.tokens});
   }
   outbox_.say(Ended{work.id, how, work.cpu_ns / kNsPerUs, std::move(message)});
 }
 
-void Embedder::collect(Work& work, llama_seq_id sequence) const {
+void Embedder::collect(Work& work, llama_seq_id sequence) {
   const float* values = llama_get_embeddings_seq(model_.context.get(), sequence);
-  if (work.done++ > 0) work.numbers += ',';
+  std::string out(work.done++ > 0 ? "," : opening(work.ranks));
   if (values == nullptr) {
-    work.numbers += work.ranks ? "0" : "[]";
+    out += work.ranks ? "0" : "[]";
   } else if (work.ranks) {
-    write_number(work.numbers, values[0]);
+    write_number(out, values[0]);
   } else {
     const auto size = static_cast<std::size_t>(llama_model_n_embd_out(model_.model.get()));
-    write_vector(work.numbers, values, work.dimensions.value_or(size));
+    write_vector(out, values, work.dimensions.value_or(size));
   }
+  outbox_.write(work.id, job::OutputStream::out, out);
 }
 
-void Embedder::step() {
-  Batch batch(model_.options.batch_tokens);
-  std::vector<Work*> placed;  // by sequence
+// As many inputs as fit, each in a sequence of its own; whose they are, by sequence.
+std::vector<Embedder::Work*> Embedder::place(llama_batch& batch) {
+  std::vector<Work*> placed;
   std::size_t room = model_.options.batch_tokens;
   for (Work& work : works_) {
+    if (work.paused) continue;
     while (work.next < work.inputs.size() && placed.size() < model_.options.sequences &&
            work.inputs[work.next].size() <= room) {
       const auto& input = work.inputs[work.next++];
-      const auto sequence = static_cast<llama_seq_id>(placed.size());
-      for (std::size_t i = 0; i < input.size(); i++) batch.add(input[i], i, sequence);
+      add(batch, input, static_cast<llama_seq_id>(placed.size()));
       room -= input.size();
       placed.push_back(&work);
     }
     if (work.next < work.inputs.size()) break;  // in order: the next batch begins with it
   }
+  return placed;
+}
+
+void Embedder::step() {
+  const Batch batch(model_.options.batch_tokens);
+  llama_batch filled = batch.value;
+  const std::vector<Work*> placed = place(filled);
   if (const llama_memory_t memory = llama_get_memory(model_.context.get())) {
     llama_memory_clear(memory, false);
   }
   const std::uint64_t before = monotonic_ns();
-  const bool good = llama_decode(model_.context.get(), batch.value) == 0;
+  const bool good = llama_decode(model_.context.get(), filled) == 0;
   const std::uint64_t share = (monotonic_ns() - before) / std::max<std::size_t>(placed.size(), 1);
   for (std::size_t i = 0; i < placed.size(); i++) {
     placed[i]->cpu_ns += share;
     if (good) collect(*placed[i], static_cast<llama_seq_id>(i));
   }
-  std::erase_if(works_, [&](const Work& work) {
-    const bool failed = !good && std::ranges::find(placed, &work) != placed.end();
-    if (!failed && work.done < work.inputs.size()) return false;
-    end(work, failed ? End::engine_failed : End::exited, failed ? EngineLog::take() : "");
-    return true;
-  });
+  for (auto at = works_.begin(); at != works_.end();) {
+    const bool failed = !good && std::ranges::find(placed, &*at) != placed.end();
+    if (failed || at->done == at->inputs.size()) {
+      end(*at, failed ? End::engine_failed : End::exited, failed ? EngineLog::take() : "");
+      at = works_.erase(at);
+    } else {
+      ++at;
+    }
+  }
 }
 
 }  // namespace phase::worker::inference

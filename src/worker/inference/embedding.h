@@ -1,7 +1,7 @@
 // embedding.h — embeddings and ranks (spec/inference.md §4), several inputs and requests at a time.
 #pragma once
 
-#include <deque>
+#include <list>
 #include <optional>
 
 #include "worker/inference/outbox.h"
@@ -18,9 +18,9 @@ class Embedder {
 
   /// Takes a request of prompt kind 2 or 3; one that cannot be run is ended at once.
   void take(const Begin& begin, ByteView prompt);
-  /// False when it has none of this id.
-  bool cancel(std::uint32_t id);
-  [[nodiscard]] bool busy() const noexcept { return !works_.empty(); }
+  /// Nothing when it has none of this id.
+  void tell(const Tell& tell);
+  [[nodiscard]] bool busy() const noexcept;
   /// Computes one batch: as many inputs as fit, of the first requests.
   void step();
 
@@ -33,22 +33,20 @@ class Embedder {
     std::size_t next = 0;  ///< input that goes into the next batch
     std::size_t done = 0;
     std::uint64_t tokens = 0, started_ns = 0, cpu_ns = 0;
-    std::string numbers;  ///< results so far, as JSON
-  };
-  struct Placed {
-    std::size_t work, input;
+    bool paused = false;  ///< whoever reads is behind
   };
   [[nodiscard]] Fit<Work> read(const Begin& begin, ByteView prompt) const;
   [[nodiscard]] Fit<std::vector<llama_token>> input_tokens(std::string_view text,
                                                            bool truncate) const;
   [[nodiscard]] std::vector<llama_token> pair_tokens(std::string_view query,
                                                      std::string_view document) const;
-  void collect(Work& work, llama_seq_id sequence) const;
+  [[nodiscard]] std::vector<Work*> place(struct llama_batch& batch);
+  void collect(Work& work, llama_seq_id sequence);
   void end(const Work& work, End end, std::string message);
 
   const Model& model_;
   Outbox& outbox_;
-  std::deque<Work> works_;
+  std::list<Work> works_;
 };
 
 }  // namespace phase::worker::inference

@@ -115,7 +115,7 @@ void Engine::tell(const Tell& tell) {
     if (cancels) finish(i, End::cancelled, {});
     return;
   }
-  if (cancels) (void)embedder_.cancel(tell.id);
+  embedder_.tell(tell);
 }
 
 bool Engine::busy() const {
@@ -177,6 +177,7 @@ void Engine::start(std::unique_ptr<Run> run) {
     shared = 0;
   }
   slot.tokens.resize(shared);
+  slot.exact = SIZE_MAX;
   slot.caller = run->caller();
   run->start(shared, outbox_);
   slot.run = std::move(run);
@@ -238,6 +239,8 @@ bool Engine::make_room(std::size_t at) {
   if (dropped == 0 || !llama_memory_seq_rm(memory, sequence, from, to)) return false;
   llama_memory_seq_add(memory, sequence, to, -1, from - to);
   slot.tokens.erase(slot.tokens.begin() + from, slot.tokens.begin() + to);
+  // What comes behind was computed with the dropped tokens in sight.
+  slot.exact = std::min(slot.exact, keep);
   return true;
 }
 

@@ -40,6 +40,7 @@ class Engine {
   struct Slot {
     std::vector<llama_token> tokens;  ///< computed and kept, in order
     std::string caller;               ///< whose they are
+    std::size_t exact = SIZE_MAX;     ///< so many from the front were computed from these alone
     std::uint64_t used = 0;           ///< when it was last freed, in steps
     std::unique_ptr<Run> run;
   };

@@ -220,6 +220,13 @@ TEST_F(InferenceProcessTest, DamagedFilesCostTheirProcessOnly) {
   EXPECT_EQ(ask(chat("Hello")).text, "Hello! How can I help you today?");
 }
 
+// Threads are started behind the layers.
+TEST_F(InferenceProcessTest, SeveralThreadsComputeTheSame) {
+  load("tiny-chat.f16.gguf", {.threads = 2});
+  EXPECT_EQ(model_->options().threads, 2U);
+  EXPECT_EQ(ask(chat("Hello")).text, "Hello! How can I help you today?");
+}
+
 TEST_F(InferenceProcessTest, MemoryIsLimited) {
   const auto loaded = try_load(models() / "random-20m.f16.gguf",
                                {.context_tokens = 100'000, .memory_bytes_max = 256_MiB});

@@ -132,7 +132,11 @@ Result<Bytes> InferenceWork::prepare() {
   common_log_set_verbosity_thold(-1);
   EngineLog::listen();
   llama_backend_init();
-  (void)ggml_backend_dev_count();  // reads what it wants to know of the machine while it may
+#if !defined(GGML_USE_CUDA) && !defined(GGML_USE_HIP) && !defined(GGML_USE_VULKAN) && \
+    !defined(GGML_USE_METAL)
+  // Reads what it wants to know of the machine while it may. Drivers do not survive a fork.
+  (void)ggml_backend_dev_count();
+#endif
   std::set_terminate(end_uncaught);
   ggml_set_abort_callback(say_abort);
   return to_bytes("llama.cpp-" + std::string(llama_version()));

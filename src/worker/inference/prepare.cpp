@@ -317,14 +317,7 @@ Fit<void> prepare_request(const Model& model, ByteView prompt, Prepared& out) {
   return {};
 }
 
-}  // namespace
-
-std::vector<llama_token> tokens_of(const Model& model, std::string_view text, bool add_special,
-                                   bool special) {
-  return common_tokenize(model.vocab, std::string(text), add_special, special);
-}
-
-Fit<Prepared> prepare(const Model& model, const Begin& begin, ByteView prompt) {
+Fit<Prepared> prepare_any(const Model& model, const Begin& begin, ByteView prompt) {
   Prepared out;
   if (!model.info.completes) return unfit(End::model_unfit, "the model does not complete text");
   out.context_tokens = model.options.context_tokens;
@@ -347,6 +340,23 @@ Fit<Prepared> prepare(const Model& model, const Begin& begin, ByteView prompt) {
   }
   if (out.tokens.empty()) return unfit(End::prompt_malformed, "the prompt is empty");
   return out;
+}
+
+}  // namespace
+
+std::vector<llama_token> tokens_of(const Model& model, std::string_view text, bool add_special,
+                                   bool special) {
+  return common_tokenize(model.vocab, std::string(text), add_special, special);
+}
+
+Fit<Prepared> prepare(const Model& model, const Begin& begin, ByteView prompt) {
+  try {
+    return prepare_any(model, begin, prompt);
+  } catch (const std::bad_alloc&) {
+    return unfit(End::memory, "there is no memory for the prompt");
+  } catch (const std::exception& error) {
+    return unfit(End::prompt_malformed, error.what());
+  }
 }
 
 }  // namespace phase::worker::inference

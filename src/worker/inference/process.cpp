@@ -1,5 +1,7 @@
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
+#include <boost/asio/post.hpp>
+#include <boost/asio/use_awaitable.hpp>
 #include <signal.h>
 #include <sys/stat.h>
 
@@ -11,6 +13,8 @@ namespace {
 using receipt::Completion;
 using receipt::CompletionKind;
 
+/// Packets read before others on the loop have their turn.
+constexpr std::size_t kPacketsInTurn = 16;
 /// How long the zygote may take to say how a child ended.
 constexpr Duration kExitStatusTimeout = 2s;
 
@@ -122,7 +126,9 @@ void Process::serve() {
 }
 
 Task<void> Process::read_loop() {
-  while (!ended_) {
+  for (std::size_t packets = 1; !ended_; packets++) {
+    // A process that always has something to say must not keep the loop from those it says it to.
+    if (packets % kPacketsInTurn == 0) co_await asio::post(executor_, asio::use_awaitable);
     const auto received = co_await child_->receive(buffer_);
     if (!received || *received == 0) break;
     const auto taken = take(ByteView(buffer_).first(*received));
