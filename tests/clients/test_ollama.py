@@ -236,7 +236,7 @@ def test_a_repeat_penalty_has_an_effect(client, chat_model):
     question = "Say echo ten times."
     plain = client.generate(chat_model, question, options=GREEDY).response
     assert plain == " ".join(["echo"] * 10)
-    options = GREEDY | {"repeat_penalty": 2.0, "num_predict": 60}
+    options = GREEDY | {"repeat_penalty": 10.0, "num_predict": 60}
     assert client.generate(chat_model, question, options=options).response != plain
 
 
