@@ -16,9 +16,11 @@ constexpr std::uint64_t kChooseCpuSeconds = 30;
 // Requests whose prompts are still arriving, or that wait: the parent lets no more in.
 constexpr std::size_t kWaitingMax = kInferenceQueueMax + kSequencesMax;
 
-std::uint64_t process_ns() noexcept {
+// Of this thread, which does as much as each of the engine's others: the clock of the process
+// stands still between ticks while a limit is watched (CpuGuard).
+std::uint64_t thread_ns() noexcept {
   timespec now{};
-  ::clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &now);
+  ::clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
   return static_cast<std::uint64_t>(now.tv_sec) * kNsPerS + static_cast<std::uint64_t>(now.tv_nsec);
 }
 
@@ -275,7 +277,7 @@ void Engine::fill(Batch& batch) {
 }
 
 void Engine::decode(Batch& batch) {
-  const std::uint64_t before = process_ns();
+  const std::uint64_t before = thread_ns();
   const std::int32_t rc = llama_decode(model_.context.get(), batch.value);
   if (rc != 0) {
     // The runs of this batch have lost their place; the others have not.
@@ -291,20 +293,35 @@ void Engine::decode(Batch& batch) {
     }
     return;
   }
-  const CpuGuard guard(kChooseCpuSeconds);
-  std::size_t rows = 0;
+  choose(before);
+}
+
+// A token of every run whose logits are there.
+void Engine::choose(std::uint64_t began_ns) {
+  std::vector<std::size_t> rows;
+  bool constrained = false;
   for (std::size_t i = 0; i < slots_.size(); i++) {
-    Run* run = slots_[i].run.get();
+    const Run* run = slots_[i].run.get();
     if (run == nullptr || run->row < 0) continue;
-    rows++;
-    if (!run->advance(model_, outbox_)) continue;
-    slots_[i].run.reset();
-    slots_[i].used = steps_;
-    if (slots_[i].caller.empty()) clear(i);
+    rows.push_back(i);
+    constrained = constrained || !run->prepared().sampling.grammar.empty();
   }
-  const std::uint64_t share = (process_ns() - before) / std::max<std::size_t>(rows, 1);
-  for (Slot& slot : slots_) {
-    if (slot.run && slot.run->row >= 0) slot.run->cpu_ns += share;
+  std::optional<CpuGuard> guard;
+  if (constrained) guard.emplace(kChooseCpuSeconds);
+  const std::uint64_t share =
+      (thread_ns() - began_ns) * model_.options.threads / std::max<std::size_t>(rows.size(), 1);
+  for (const std::size_t i : rows) {
+    Slot& slot = slots_[i];
+    const std::uint64_t own = thread_ns();
+    slot.run->cpu_ns += share;
+    const bool ended = slot.run->advance(model_, outbox_);
+    if (!ended) {
+      slot.run->cpu_ns += thread_ns() - own;
+      continue;
+    }
+    slot.run.reset();
+    slot.used = steps_;
+    if (slot.caller.empty()) clear(i);
   }
 }
 

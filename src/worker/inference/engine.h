@@ -59,6 +59,7 @@ class Engine {
   [[nodiscard]] bool make_room(std::size_t slot);
   void finish(std::size_t slot, End end, std::string message);
   void decode(Batch& batch);
+  void choose(std::uint64_t began_ns);
   void clear(std::size_t slot);
 
   Model model_;
