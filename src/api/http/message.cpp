@@ -112,7 +112,18 @@ Response error_response(const Error& error) {
 }
 
 Response Router::error(const Error& error, std::string_view path) const {
-  return error_face_ ? error_face_(error, path) : error_response(error);
+  const std::pair<std::string, ErrorFace>* best = nullptr;
+  for (const auto& entry : error_faces_) {
+    if (path.starts_with(entry.first) &&
+        (best == nullptr || entry.first.size() > best->first.size())) {
+      best = &entry;
+    }
+  }
+  return best == nullptr ? error_response(error) : best->second(error, path);
+}
+
+void Router::add_error_face(std::string prefix, ErrorFace face) {
+  error_faces_.emplace_back(std::move(prefix), std::move(face));
 }
 
 std::string Router::allowed(std::string_view path) const {

@@ -120,12 +120,12 @@ using ErrorFace = std::function<Response(const Error& error, std::string_view pa
 /// Routes in order of addition; the first whose pattern fits wins.
 class Router {
  public:
+  /// `passed_on`: request headers that handlers see, in lower case.
+  explicit Router(std::vector<std::string> passed_on = {}) : header_names_(std::move(passed_on)) {}
   void add(Route route) { routes_.push_back(std::move(route)); }
-  /// Request headers that handlers see, in lower case.
-  void pass_on(std::vector<std::string> names) { header_names_ = std::move(names); }
   [[nodiscard]] const std::vector<std::string>& passed_on() const noexcept { return header_names_; }
-  /// Without one: `error_response`.
-  void set_error_face(ErrorFace face) { error_face_ = std::move(face); }
+  /// For the paths that begin so; the longest beginning wins. Without one: `error_response`.
+  void add_error_face(std::string prefix, ErrorFace face);
   [[nodiscard]] Response error(const Error& error, std::string_view path) const;
   /// The methods a path takes, as the header Allow lists them; empty for an unknown path.
   [[nodiscard]] std::string allowed(std::string_view path) const;
@@ -139,7 +139,7 @@ class Router {
  private:
   std::vector<Route> routes_;
   std::vector<std::string> header_names_;
-  ErrorFace error_face_;
+  std::vector<std::pair<std::string, ErrorFace>> error_faces_;
 };
 
 /// Reads `a=b&c=d`, percent-decoded, at most 16 names. Errors: Code::invalid_argument.

@@ -75,9 +75,15 @@ class HttpStream : public testing::Test {
   }
 
   Router routes() {
-    Router router;
-    router.pass_on({"content-type", "x-lucid-local-only"});
-    router.set_error_face([](const Error& error, std::string_view path) {
+    Router router({"content-type", "x-lucid-local-only"});
+    router.add_error_face("/other", [](const Error&, std::string_view) {
+      return Response{418, "text/plain", "the other face"};
+    });
+    router.add_error_face("/nowh", [](const Error& error, std::string_view path) {
+      return Response{code_http_status(error.code), "text/plain",
+                      std::string{path} + ": " + error.message};
+    });
+    router.add_error_face("", [](const Error& error, std::string_view path) {
       const int status = error.code == Code::unsupported ? 405 : code_http_status(error.code);
       return Response{status, "text/plain", std::string{path} + ": " + error.message};
     });
