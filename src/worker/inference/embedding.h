@@ -5,7 +5,7 @@
 #include <optional>
 
 #include "worker/inference/outbox.h"
-#include "worker/inference/prepared.h"
+#include "worker/inference/prepare.h"
 
 namespace phase::worker::inference {
 

@@ -1,7 +1,8 @@
+#include "worker/inference/prepare.h"
+
 #include <algorithm>
 
 #include "json-schema-to-grammar.h"
-#include "worker/inference/prepared.h"
 #include "worker/inference/request.h"
 #include "worker/inference/sampler_settings.h"
 

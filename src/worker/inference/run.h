@@ -11,7 +11,7 @@
 #include "worker/inference/answer_reader.h"
 #include "worker/inference/notes.h"
 #include "worker/inference/outbox.h"
-#include "worker/inference/prepared.h"
+#include "worker/inference/prepare.h"
 #include "worker/inference/text_gate.h"
 
 namespace phase::worker::inference {

@@ -1,4 +1,4 @@
-// prepared.h — a request made ready to be decoded: tokens, sampler settings, how its text is read.
+// prepare.h — a request made ready to be decoded: tokens, sampler settings, how its text is read.
 #pragma once
 
 #include <optional>
