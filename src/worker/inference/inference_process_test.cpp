@@ -302,6 +302,24 @@ TEST_F(EmbeddingTest, ManyInputsAndRequestsShareBatches) {
   EXPECT_TRUE(vectors(ask(greedy(2, R"({"input":[]})"))).empty());
 }
 
+// More than one reader may leave lying: it is paused, others are served, and nothing is lost.
+TEST_F(EmbeddingTest, AReaderThatIsBehindPausesItsRequestOnly) {
+  constexpr std::size_t kInputs = 400;  // some 1.6 MB
+  std::string inputs = "\"word\"";
+  for (std::size_t i = 1; i < kInputs; i++) inputs += ",\"word\"";
+  auto slow = wait(model_->start(greedy(2, "{\"input\":[" + inputs + "]}")));
+  ASSERT_TRUE(slow) << slow.error().text();
+  for (int i = 0; i < 20; i++) {
+    EXPECT_EQ(vectors(ask(greedy(2, R"({"input":["cat"]})"))).size(), 1U);
+  }
+  const auto answer = wait(read(**slow));
+  ASSERT_TRUE(answer) << answer.error().text();
+  EXPECT_EQ(answer->end.completion, Completion{});
+  const auto rows = vectors(*answer);
+  ASSERT_EQ(rows.size(), kInputs);
+  EXPECT_GT(product(rows.front(), rows.back()), 0.9999);
+}
+
 TEST_F(EmbeddingTest, DimensionsAndLengths) {
   const auto whole = vectors(ask(greedy(2, R"({"input":["a cat"]})")))[0];
   const auto cut = vectors(ask(greedy(2, R"({"input":["a cat"],"dimensions":64})")))[0];
@@ -325,6 +343,49 @@ TEST_F(EmbeddingTest, DoesNotChatOrRank) {
             (Completion{CompletionKind::invalid, 0, "model_unfit"}));
   EXPECT_EQ(ask(greedy(3, R"({"query":"x","documents":["y"]})")).end.completion,
             (Completion{CompletionKind::invalid, 0, "model_unfit"}));
+}
+
+// The embedding model, told to rank: what it says of relevance means nothing, but it says it of
+// each pair alone, once, in order.
+TEST_F(EmbeddingTest, RanksDocuments) {
+  std::string bytes = read_file(models() / "minilm.f16.gguf");
+  constexpr std::string_view kKey = "bert.pooling_type";
+  constexpr std::size_t kTypeBytes = 4;
+  constexpr char kRank = 4;
+  bytes[bytes.find(kKey) + kKey.size() + kTypeBytes] = kRank;
+  // A vector the model can do without becomes the head: both names have 17 letters.
+  constexpr std::string_view kSpare = "blk.5.attn_q.bias", kHead = "cls.output.weight";
+  bytes.replace(bytes.find(kSpare), kSpare.size(), kHead);
+  const fs::path path =
+      fs::temp_directory_path() / ("phase-rank-" + std::to_string(::getpid()) + ".gguf");
+  std::ofstream(path, std::ios::binary) << bytes;
+  auto loaded = try_load(path);
+  fs::remove(path);
+  ASSERT_TRUE(loaded) << loaded.error().text();
+  model_ = *std::move(loaded);
+  EXPECT_TRUE(model_->info().ranks);
+  const auto scores_of = [this](std::string_view documents) {
+    const Answer answer =
+        ask(greedy(3, R"({"query":"a cat","documents":)" + std::string(documents) + "}"));
+    EXPECT_EQ(answer.end.completion, Completion{});
+    const auto value = json::parse(answer.text);
+    std::vector<double> scores;
+    for (const auto& score : value.at("scores").as_array()) {
+      scores.push_back(score.to_number<double>());
+    }
+    return scores;
+  };
+  const auto three = scores_of(R"(["a kitten","finance and taxes","a kitten"])");
+  ASSERT_EQ(three.size(), 3U);
+  EXPECT_NE(three[0], three[1]);
+  EXPECT_NEAR(three[0], three[2], 1e-4);
+  EXPECT_NEAR(scores_of(R"(["finance and taxes"])").at(0), three[1], 1e-4);
+  EXPECT_TRUE(scores_of("[]").empty());
+  std::string words = "long";
+  for (int i = 0; i < 3000; i++) words += " long";
+  EXPECT_EQ(scores_of("[\"" + words + "\"]").size(), 1U);
+  EXPECT_EQ(ask(greedy(2, R"({"input":["x"]})")).end.completion.reason, "model_unfit");
+  EXPECT_EQ(ask(greedy(3, R"({"query":"x"})")).end.completion.reason, "prompt_malformed");
 }
 
 }  // namespace
