@@ -13,10 +13,11 @@
 #include "api/control/job_book.h"
 #include "commands.h"
 #include "console.h"
+#include "daemon/daemon.h"
+#include "daemon/log.h"
 #include "job_report.h"
-#include "log.h"
+#include "mesh/no_network.h"
 #include "node/local_node.h"
-#include "node/no_network.h"
 #include "store/store.h"
 #include "world.h"
 
@@ -125,7 +126,7 @@ class OneShot {
   Result<void> make_node() {
     PHASE_TRY(scratch_, Scratch::make());
     fs::path data = settings_.data_dir;
-    if (const auto made = make_folder(data, "--data DIR");
+    if (const auto made = daemon::make_folder(data, "--data DIR");
         !made || ::access(data.c_str(), W_OK) != 0) {
       log_.info("compiled modules are not kept: {} cannot be written", data.string());
       data = scratch_->path();
@@ -227,7 +228,7 @@ class OneShot {
   spdlog::logger& log_;
   asio::signal_set signals_;
   bool signalled_ = false;
-  node::NoNetwork nowhere_;
+  mesh::NoNetwork nowhere_;
   std::unique_ptr<Scratch> scratch_;
   std::unique_ptr<OneNode> world_;
   std::unique_ptr<Console> console_;
@@ -243,7 +244,8 @@ class OneShot {
 
 Result<int> one_shot_command(const CommandLine& line, const Settings& settings) {
   const std::string& level = settings.config.log_level;
-  const auto log = make_log(settings.config.log_format, level.empty() ? "warn" : level);
+  const auto log =
+      daemon::make_log("plasmd", settings.config.log_format, level.empty() ? "warn" : level);
   auto context = std::make_unique<asio::io_context>(1);
   OneShot job(*context, line, settings, *log);
   return job.run();

@@ -9,7 +9,8 @@
 
 #include "base/system_clock.h"
 #include "commands.h"
-#include "log.h"
+#include "daemon/daemon.h"
+#include "daemon/log.h"
 #include "node/node.h"
 #include "world.h"
 
@@ -152,11 +153,12 @@ class Daemon {
 
 Result<int> start_command(const Settings& settings) {
   const std::string& level = settings.config.log_level;
-  const auto log = make_log(settings.config.log_format, level.empty() ? "info" : level);
+  const auto log =
+      daemon::make_log("plasmd", settings.config.log_format, level.empty() ? "info" : level);
   log->info("plasmd {} with {}", PHASE_VERSION,
             settings.file.empty() ? "no configuration file" : settings.file.string());
-  raise_descriptor_limit(*log);
-  PHASE_TRY_VOID(make_folder(settings.data_dir, "--data DIR"));
+  daemon::raise_descriptor_limit(*log);
+  PHASE_TRY_VOID(daemon::make_folder(settings.data_dir, "--data DIR"));
   auto context = std::make_unique<asio::io_context>(1);
   PHASE_TRY(auto world,
             OneNode::make(context->get_executor(), settings.identity_path, settings.data_dir));

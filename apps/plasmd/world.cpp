@@ -3,17 +3,12 @@
 #include <algorithm>
 #include <thread>
 
-#include <sys/resource.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 namespace phase::plasmd {
 namespace {
 
 namespace fs = std::filesystem;
-
-/// Below this many descriptors the network may run out under load.
-constexpr rlim_t kDescriptorsWanted = 8'192;
 
 std::uint64_t memory_of_machine() {
   const long pages = ::sysconf(_SC_PHYS_PAGES);
@@ -65,38 +60,6 @@ node::LocalOptions local_options(const Settings& settings, const worker::CacheKe
   // runs, not the queue.
   out.provider.jobs_per_requester_max = std::max<std::size_t>(4, config.max_concurrent_jobs);
   return out;
-}
-
-Result<void> make_folder(const fs::path& path, const char* flag) {
-  if (!path.is_absolute()) {
-    return fail(Code::invalid_argument, "\"" + path.string() + "\" is not an absolute path",
-                std::string("set HOME, or give ") + flag);
-  }
-  std::error_code error;
-  if (fs::is_directory(path, error)) {
-    return {};
-  }
-  fs::create_directories(path.parent_path(), error);
-  if (::mkdir(path.c_str(), 0700) != 0 && errno != EEXIST) {
-    return fail_errno(errno, "cannot make the folder " + path.string(),
-                      std::string("give another with ") + flag);
-  }
-  return {};
-}
-
-void raise_descriptor_limit(spdlog::logger& log) {
-  rlimit limit{};
-  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) {
-    return;
-  }
-  limit.rlim_cur = limit.rlim_max;
-  if (::setrlimit(RLIMIT_NOFILE, &limit) != 0) {
-    log.warn("the limit of open files could not be raised");
-  }
-  if (limit.rlim_max < kDescriptorsWanted) {
-    log.warn("at most {} open files are allowed; {} are wanted (ulimit -n, LimitNOFILE=)",
-             limit.rlim_max, kDescriptorsWanted);
-  }
 }
 
 }  // namespace phase::plasmd

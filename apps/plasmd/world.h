@@ -38,11 +38,4 @@ struct OneNode {
                                                const worker::CacheKey& cache_key,
                                                const std::filesystem::path& data_dir);
 
-/// Makes a folder of mode 0700 with its parents; one that exists is left as it is. `flag` is what
-/// to give instead.
-[[nodiscard]] Result<void> make_folder(const std::filesystem::path& path, const char* flag);
-
-/// Each stream of the network costs a descriptor: takes all that the system allows.
-void raise_descriptor_limit(spdlog::logger& log);
-
 }  // namespace phase::plasmd

@@ -1,11 +1,7 @@
 #include "node/local_node.h"
 
-#include <boost/asio/co_spawn.hpp>
-#include <boost/asio/detached.hpp>
-
-#include "base/event.h"
-#include "base/memory_stream.h"
-#include "node/told.h"
+#include "mesh/own_network.h"
+#include "mesh/told.h"
 
 namespace phase::node {
 
@@ -21,18 +17,19 @@ std::string native_arch() {
 #endif
 }
 
-struct LocalNode::State final : requester::Network {
+struct LocalNode::State {
   State(World with, LocalOptions chosen, std::unique_ptr<worker::WasmWorker> runs)
       : world(with),
         options(std::move(chosen)),
-        turn(with.executor, options.provider.jobs_running_max),
         worker(std::move(runs)),
         policy(with.clock, options.policy),
         told_policy(policy, with.clock, with.log),
         told_receipts(with.receipts, with.log),
         provider({with.clock, with.random, with.key, *worker, told_policy, with.replays,
                   told_receipts, with.executor},
-                 options.provider) {}
+                 options.provider),
+        network(with.executor, provider, with.key.public_key(), options.provider.jobs_running_max,
+                [this] { return capabilities(); }) {}
 
   [[nodiscard]] offer::Capabilities capabilities() const {
     offer::Capabilities out;
@@ -56,41 +53,14 @@ struct LocalNode::State final : requester::Network {
     return out;
   }
 
-  Task<Result<std::vector<requester::Candidate>>> find(std::string, std::string,
-                                                       Deadline) override {
-    std::vector<requester::Candidate> only;
-    only.push_back({world.key.public_key(), capabilities(), Duration{}});
-    co_return only;
-  }
-  Task<Result<std::unique_ptr<ByteStream>>> open(identity::PublicKey to, std::string protocol,
-                                                 Deadline) override {
-    if (to != world.key.public_key() || protocol != offer::kJobProtocol) {
-      co_return fail(Code::unavailable, "only this node's job stream is reached in memory");
-    }
-    // Own jobs wait here for as long as it takes, so that the provider never answers `busy` to its
-    // owner.
-    const bool entered = co_await turn.enter();
-    if (!entered) {
-      co_return fail(Code::cancelled, "cancelled while waiting for a place");
-    }
-    auto ends = make_memory_stream(world.executor);
-    asio::co_spawn(world.executor, serve_own(std::move(ends.second)), asio::detached);
-    co_return std::move(ends.first);
-  }
-
-  Task<void> serve_own(std::unique_ptr<ByteStream> stream) {
-    co_await provider.serve(std::move(stream), world.key.public_key());
-    turn.leave();
-  }
-
   World world;
   LocalOptions options;
-  Turnstile turn;
   std::unique_ptr<worker::WasmWorker> worker;
   policy::Policy policy;
-  ToldPolicy told_policy;
-  ToldReceipts told_receipts;
+  mesh::ToldPolicy told_policy;
+  mesh::ToldReceipts told_receipts;
   provider::Provider provider;  // uses all above
+  mesh::OwnNetwork network;
 };
 
 Result<std::unique_ptr<LocalNode>> LocalNode::start(World world, LocalOptions options) {
@@ -112,7 +82,7 @@ provider::Provider& LocalNode::provider() noexcept {
   return state_->provider;
 }
 requester::Network& LocalNode::network() noexcept {
-  return *state_;
+  return state_->network;
 }
 worker::WasmWorker& LocalNode::worker() noexcept {
   return *state_->worker;

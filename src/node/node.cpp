@@ -4,8 +4,7 @@
 #include <boost/asio/detached.hpp>
 
 #include "base/event.h"
-#include "node/no_network.h"
-#include "node/node_document.h"
+#include "mesh/no_network.h"
 
 namespace phase::node {
 
@@ -24,10 +23,6 @@ struct Node::State final : control::NodeView, std::enable_shared_from_this<Node:
   // ── Start and stop ──
   [[nodiscard]] Task<Result<void>> join_network();
   [[nodiscard]] Result<void> open_book();
-  static Task<void> announce(std::shared_ptr<State> self);
-  static Task<void> keep_connected(std::shared_ptr<State> self, std::string address);
-  /// Waits, unless the node closes meanwhile. False then.
-  [[nodiscard]] Task<bool> pause(Duration d);
   void close();
 
   [[nodiscard]] bool takes_others() const { return options.local.policy.takes_others; }
@@ -39,10 +34,9 @@ struct Node::State final : control::NodeView, std::enable_shared_from_this<Node:
   // In order of use: each may use those above it and is destroyed before them.
   std::unique_ptr<store::Store> store;
   std::unique_ptr<LocalNode> local;
-  std::shared_ptr<NodeDocument> document;
-  std::unique_ptr<peer::Peer> peer;
-  std::unique_ptr<requester::Network> remote;
-  RemoteNetwork* elsewhere = nullptr;  // `remote`, unless this node stays off the network
+  std::unique_ptr<phase::mesh::Mesh> mesh;  // null: stays off the network
+  std::unique_ptr<phase::mesh::NoNetwork> nowhere;
+  requester::Network* remote = nullptr;  // of the mesh, or nowhere
   std::unique_ptr<control::JobBook> book;
   std::unique_ptr<control::ControlServer> server;
 };
@@ -60,10 +54,10 @@ control::NodeStatus Node::State::status() const {
   out.jobs_max = now.jobs_max;
   out.isolation = now.isolation;
   out.open = now.open;
-  out.network = peer != nullptr;
-  if (peer != nullptr) {
-    out.listen_addresses = peer->listen_addresses();
-    for (const auto& known : peer->peers()) {
+  out.network = mesh != nullptr;
+  if (mesh != nullptr) {
+    out.listen_addresses = mesh->peer().listen_addresses();
+    for (const auto& known : mesh->peer().peers()) {
       out.peers_connected += known.connected ? 1 : 0;
     }
   }
@@ -72,8 +66,8 @@ control::NodeStatus Node::State::status() const {
 
 std::vector<control::PeerEntry> Node::State::peers() const {
   std::vector<control::PeerEntry> out;
-  if (peer != nullptr) {
-    for (const auto& known : peer->peers()) {
+  if (mesh != nullptr) {
+    for (const auto& known : mesh->peer().peers()) {
       if (known.id.key() != world.key.public_key()) {
         out.push_back({known.id.key(), known.addresses, known.connected, known.round_trip});
       }
@@ -86,64 +80,57 @@ Task<Result<std::vector<requester::Candidate>>> Node::State::providers(std::stri
                                                                        std::string arch,
                                                                        Deadline deadline) {
   const auto self = shared_from_this();
-  if (elsewhere == nullptr) {
-    co_return co_await remote->find(std::move(kind), std::move(arch), deadline);
+  requester::Wanted wanted{std::move(kind), std::move(arch), std::nullopt};
+  if (mesh == nullptr) {
+    co_return co_await remote->find(std::move(wanted), deadline);
   }
-  co_return co_await elsewhere->list(std::move(kind), std::move(arch), deadline);
+  co_return co_await mesh->network().list(std::move(wanted), deadline);
 }
 
 Task<Result<control::PingAnswer>> Node::State::ping(std::string whom, Deadline deadline) {
   const auto self = shared_from_this();
-  if (peer == nullptr) {
+  if (mesh == nullptr) {
     co_return fail(Code::unavailable, "this node stays off the network",
                    "start plasmd without --no-network");
   }
   identity::PublicKey key;
   if (whom.starts_with('/')) {
-    PHASE_CO_TRY(key, co_await peer->dial(whom, deadline));
+    PHASE_CO_TRY(key, co_await mesh->peer().dial(whom, deadline));
   } else {
     PHASE_CO_TRY(key, policy::parse_requester(whom));
   }
   if (closed) {
     co_return fail(Code::cancelled, "the node stops");
   }
-  PHASE_CO_TRY(const Duration round_trip, co_await peer->ping(key, deadline));
+  PHASE_CO_TRY(const Duration round_trip, co_await mesh->peer().ping(key, deadline));
   co_return control::PingAnswer{key, round_trip};
 }
 
 Task<Result<void>> Node::State::join_network() {
   if (!options.peer) {
-    remote = std::make_unique<NoNetwork>();
+    nowhere = std::make_unique<mesh::NoNetwork>();
+    remote = nowhere.get();
     co_return Result<void>{};
   }
-  PHASE_CO_TRY(peer, co_await peer::Peer::start(world.executor, world.key, *options.peer));
-  document = std::make_shared<NodeDocument>(
-      NodeDocument::World{world.clock, world.key, world.executor}, [this] {
-        auto offered = local->capabilities();
-        // Who takes nobody's jobs must not be asked by anybody.
-        if (!takes_others()) offered.kinds.clear();
-        return offered;
-      });
-  peer->handle(std::string(offer::kNodeProtocol),
-               [of = document](std::unique_ptr<ByteStream> stream, identity::PublicKey) {
-                 of->serve(std::move(stream));
-               });
+  mesh::Mesh::Options joins{*options.peer, options.keep_peers, options.remote, {}};
+  mesh::Mesh::Serve serve;
   if (takes_others()) {
-    peer->handle(std::string(offer::kJobProtocol),
-                 [this](std::unique_ptr<ByteStream> stream, identity::PublicKey from) {
-                   asio::co_spawn(world.executor, local->provider().serve(std::move(stream), from),
-                                  asio::detached);
-                 });
-    asio::co_spawn(world.executor, announce(shared_from_this()), asio::detached);
+    joins.announced = {mesh::capability_key("wasm", native_arch(),
+                                            mesh::capability_shard(world.key.public_key()))};
+    serve = [this](std::unique_ptr<ByteStream> stream, identity::PublicKey from) {
+      return local->provider().serve(std::move(stream), from);
+    };
   }
-  for (const auto& address : options.keep_peers) {
-    asio::co_spawn(world.executor, keep_connected(shared_from_this(), address), asio::detached);
-  }
-  auto found = std::make_unique<RemoteNetwork>(
-      RemoteNetwork::World{world.clock, *peer, world.key.public_key(), world.executor},
-      options.remote);
-  elsewhere = found.get();
-  remote = std::move(found);
+  std::function<offer::Capabilities()> says = [this] {
+    auto offered = local->capabilities();
+    // Who takes nobody's jobs must not be asked by anybody.
+    if (!takes_others()) offered.kinds.clear();
+    return offered;
+  };
+  const mesh::Mesh::World place{world.clock, world.key, world.executor, world.log};
+  PHASE_CO_TRY(
+      mesh, co_await mesh::Mesh::start(place, std::move(joins), std::move(says), std::move(serve)));
+  remote = &mesh->network();
   co_return Result<void>{};
 }
 
@@ -156,64 +143,12 @@ Result<void> Node::State::open_book() {
   return {};
 }
 
-Task<bool> Node::State::pause(Duration d) {
-  const auto self = shared_from_this();
-  const auto slept = co_await world.clock.sleep_for(d);
-  co_return slept.has_value() && !closed;
-}
-
-Task<void> Node::State::announce(std::shared_ptr<State> self) {
-  const auto key =
-      capability_key("wasm", native_arch(), capability_shard(self->world.key.public_key()));
-  Duration wait = kRedialFirst;
-  while (!self->closed) {
-    const auto done = co_await self->peer->provide(key);
-    if (self->closed || done) {
-      co_return;
-    }
-    self->world.log.debug("not announced yet: {}", printable(done.error().text()));
-    const bool go_on = co_await self->pause(wait);
-    if (!go_on) {
-      co_return;
-    }
-    wait = std::min<Duration>(2 * wait, kRedialMax);
-  }
-}
-
-Task<void> Node::State::keep_connected(std::shared_ptr<State> self, std::string address) {
-  Duration wait = kRedialFirst;
-  bool told = false;
-  while (!self->closed) {
-    const auto dialled =
-        co_await self->peer->dial(address, self->world.clock.deadline_after(kDialMax));
-    if (self->closed) {
-      co_return;
-    }
-    if (dialled) {
-      wait = kRedialMax;  // dialling a connected peer costs nothing
-      told = false;
-    } else if (!std::exchange(told, true)) {
-      self->world.log.warn("peer {} cannot be reached, trying again: {}", printable(address),
-                           printable(dialled.error().text()));
-    }
-    const bool go_on = co_await self->pause(wait);
-    if (!go_on) {
-      co_return;
-    }
-    wait = std::min<Duration>(2 * wait, kRedialMax);
-  }
-}
-
 void Node::State::close() {
   closed = true;
   server.reset();
   book.reset();
-  elsewhere = nullptr;
-  remote.reset();
-  if (document != nullptr) {
-    document->close();
-  }
-  peer.reset();
+  remote = nullptr;
+  mesh.reset();
   local.reset();
   store.reset();
 }
@@ -227,11 +162,6 @@ Task<Result<std::unique_ptr<Node>>> Node::start(World world, Options options) {
                                               state->options.local));
   PHASE_CO_TRY_VOID(co_await state->join_network());
   PHASE_CO_TRY_VOID(state->open_book());
-  if (state->peer != nullptr) {
-    for (const auto& warning : state->peer->warnings()) {
-      world.log.warn("{}", printable(warning));
-    }
-  }
   co_return node;
 }
 
@@ -252,7 +182,8 @@ Task<void> Node::drain(Deadline deadline) {
 }
 
 std::vector<std::string> Node::listen_addresses() const {
-  return state_->peer == nullptr ? std::vector<std::string>{} : state_->peer->listen_addresses();
+  return state_->mesh == nullptr ? std::vector<std::string>{}
+                                 : state_->mesh->peer().listen_addresses();
 }
 
 std::uint16_t Node::control_tcp_port() const noexcept {

@@ -17,9 +17,8 @@
 #include "base/clock.h"
 #include "base/random.h"
 #include "identity/identity.h"
+#include "mesh/mesh.h"
 #include "node/local_node.h"
-#include "node/remote_network.h"
-#include "peer/peer.h"
 #include "store/store.h"
 
 namespace phase::node {
@@ -29,15 +28,11 @@ struct Options {
   store::StoreOptions store;
   control::ControlOptions control;
   control::JobBookLimits jobs;
-  RemoteLimits remote;
+  mesh::RemoteLimits remote;
   std::optional<peer::Options> peer;    ///< absent: stays off the network
   std::vector<std::string> keep_peers;  ///< multiaddrs dialled, and dialled again when lost
 };
 
-/// A peer that should be connected is dialled again after this, doubled up to the second.
-inline constexpr Duration kRedialFirst = 1s;
-inline constexpr Duration kRedialMax = 60s;
-inline constexpr Duration kDialMax = 10s;
 /// After what runs here was ended, own jobs have this long to take their receipts in.
 inline constexpr Duration kDrainReceipts = 2s;
 

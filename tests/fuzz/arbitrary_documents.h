@@ -36,7 +36,7 @@ inline job::InferenceJob inference_job() {
   job::InferenceJob out;
   out.model = hash<ArtifactId>();
   out.model_name = text(0, 10);
-  out.prompt_kind = coin() ? job::PromptKind::text : job::PromptKind::messages;
+  out.prompt_kind = coin() ? job::PromptKind::text : job::PromptKind::request;
   out.prompt = maybe([] { return commitment(job::kPromptBytesMax); });
   const auto value = [] { return maybe([] { return *rc::gen::arbitrary<std::int64_t>(); }); };
   out.sampling = {number(), value(), value(), value(), value(),

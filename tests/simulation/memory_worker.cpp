@@ -196,8 +196,14 @@ Task<Result<void>> MemoryWorker::prepare(const job::ArtifactRef& ref, ByteView m
   co_return Result<void>{};
 }
 
-Task<Result<std::unique_ptr<provider::Execution>>> MemoryWorker::start(const job::WasmJob& job) {
-  const auto found = modules_.find(job.module.sha256);
+Result<void> MemoryWorker::takes(const job::Job& job) const {
+  if (std::holds_alternative<job::WasmJob>(job)) return {};
+  return fail(Code::unsupported, "this node runs wasm jobs");
+}
+
+Task<Result<std::unique_ptr<provider::Execution>>> MemoryWorker::start(const job::Job& job,
+                                                                       const provider::Caller&) {
+  const auto found = modules_.find(std::get<job::WasmJob>(job).module.sha256);
   if (found == modules_.end()) co_return fail(Code::not_found, "the module is not prepared");
   const std::string& text = found->second;
   const std::size_t space = text.find(' ');

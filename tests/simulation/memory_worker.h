@@ -27,10 +27,11 @@ class MemoryWorker final : public provider::Worker {
   MemoryWorker(Clock& clock, asio::any_io_executor executor, Duration compile_time = Duration{0})
       : clock_(clock), executor_(std::move(executor)), compile_time_(compile_time) {}
 
+  [[nodiscard]] Result<void> takes(const job::Job& job) const override;
   [[nodiscard]] bool holds_module(const Sha256& module_sha256) const override;
   [[nodiscard]] Task<Result<void>> prepare(const job::ArtifactRef& ref, ByteView module) override;
   [[nodiscard]] Task<Result<std::unique_ptr<provider::Execution>>> start(
-      const job::WasmJob& job) override;
+      const job::Job& job, const provider::Caller& caller) override;
 
   /// Runs started and not yet destroyed; the most there were at once.
   [[nodiscard]] std::size_t running() const noexcept { return *running_; }

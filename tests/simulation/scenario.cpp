@@ -122,9 +122,12 @@ void Scenario::add_errand() {
   errand->request = make_request(errand->behaviour);
   errand->request.is_private = world().chance(4);
   if (world().chance(2)) errand->request.checkpoint_bytes = 1 + world().choose(50'000);
-  if (world().chance(2)) errand->request.job.stdin_commitment = job::commit(errand->given);
+  if (world().chance(2)) {
+    errand->request.job =
+        job::with_input(std::move(errand->request.job), job::commit(errand->given));
+  }
   errand->input.repeatable = !world().chance(4);
-  errand->input.ends = errand->request.job.stdin_commitment || !world().chance(4);
+  errand->input.ends = job::complete(errand->request.job) || !world().chance(4);
   errand->heard.hook = [this, number = errands_.size()](const std::string& line) {
     note(number, line);
   };

@@ -34,8 +34,8 @@ Task<Result<std::vector<requester::Candidate>>> SimNetwork::find(std::string kin
   std::vector<requester::Candidate> found;
   for (const auto& [key, place] : places_) {
     const offer::Capabilities& has = place.candidate.capabilities;
-    const bool fits =
-        std::ranges::find(has.kinds, kind) != has.kinds.end() && (arch.empty() || has.arch == arch);
+    const bool fits = std::ranges::find(has.kinds, wanted.kind) != has.kinds.end() &&
+                      (wanted.arch.empty() || has.arch == wanted.arch);
     if (fits) found.push_back(place.candidate);
   }
   co_return found;

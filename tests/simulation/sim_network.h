@@ -40,8 +40,7 @@ class SimNetwork final : public requester::Network {
   void set_faults(const identity::PublicKey& key, WireFaults faults);
   void partition(Partition partition) { partition_ = partition; }
 
-  [[nodiscard]] Task<Result<std::vector<requester::Candidate>>> find(std::string kind,
-                                                                     std::string arch,
+  [[nodiscard]] Task<Result<std::vector<requester::Candidate>>> find(requester::Wanted wanted,
                                                                      Deadline deadline) override;
   [[nodiscard]] Task<Result<std::unique_ptr<ByteStream>>> open(identity::PublicKey provider,
                                                                std::string protocol,

@@ -126,8 +126,10 @@ bool Recorder::heard(std::string_view word) const {
 requester::Request make_request(std::string_view behaviour) {
   requester::Request request;
   request.module = std::make_shared<const Bytes>(to_bytes(behaviour));
-  request.job.module = job::reference(*request.module);
-  request.job.limits.output_bytes = 1_MiB;
+  job::WasmJob job;
+  job.module = job::reference(*request.module);
+  job.limits.output_bytes = 1_MiB;
+  request.job = std::move(job);
   request.wall_limit_ms = 5'000;
   return request;
 }

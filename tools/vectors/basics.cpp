@@ -50,7 +50,7 @@ job::InferenceJob sample_inference() {
   job::InferenceJob out;
   out.model.value = counting<32>(0x40);
   out.model_name = "tiny-chat";
-  out.prompt_kind = job::PromptKind::messages;
+  out.prompt_kind = job::PromptKind::request;
   out.prompt = job::commit(as_bytes(R"([{"role":"user","content":"hi"}])"));
   out.sampling.seed = 7;
   out.sampling.temperature_ppm = 700'000;

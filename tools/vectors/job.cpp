@@ -114,7 +114,7 @@ void add_env_and_limits(BadJobs& bad) {
 }
 
 void add_inference(BadJobs& bad) {
-  bad.inference("prompt kind 2", 1, uint_item(2));
+  bad.inference("prompt kind 4", 1, uint_item(4));
   bad.inference("prompt above 16 MiB", 2, commitment_item(16_MiB + 1), Code::too_large);
   bad.inference("sampling without seed", 3, {0xA0});
   bad.inference("sampling with a float", 3, from_hex("a2000001f93c00").value());

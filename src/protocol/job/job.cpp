@@ -49,9 +49,63 @@ Result<Job> decode(ByteView bytes) {
   return job;
 }
 
+namespace {
+
+const InferenceJob& inference(const Job& job) noexcept {
+  return *std::get_if<InferenceJob>(&job);
+}
+
+}  // namespace
+
+const ArtifactRef* module_of(const Job& job) noexcept {
+  const auto* wasm = std::get_if<WasmJob>(&job);
+  return wasm != nullptr ? &wasm->module : nullptr;
+}
+
+const std::optional<Commitment>& input_of(const Job& job) noexcept {
+  const auto* wasm = std::get_if<WasmJob>(&job);
+  return wasm != nullptr ? wasm->stdin_commitment : inference(job).prompt;
+}
+
+Job with_input(Job job, const Commitment& input) {
+  if (auto* wasm = std::get_if<WasmJob>(&job)) {
+    wasm->stdin_commitment = input;
+  } else {
+    std::get<InferenceJob>(job).prompt = input;
+  }
+  return job;
+}
+
+std::uint64_t input_bytes_max(const Job& job) noexcept {
+  return std::holds_alternative<WasmJob>(job) ? kStdinBytesMax : kPromptBytesMax;
+}
+
+std::uint64_t output_bytes_max(const Job& job) noexcept {
+  const auto* wasm = std::get_if<WasmJob>(&job);
+  return wasm != nullptr ? wasm->limits.output_bytes : kInferenceOutputBytesMax;
+}
+
+Profile profile_of(const Job& job) noexcept {
+  const auto* wasm = std::get_if<WasmJob>(&job);
+  return wasm != nullptr ? wasm->profile : Profile::fast;
+}
+
+Sha256 subject_id(const Job& job) noexcept {
+  const auto* wasm = std::get_if<WasmJob>(&job);
+  return Sha256{wasm != nullptr ? wasm->module.id.value : inference(job).model.value};
+}
+
+Sha256 subject_sha256(const Job& job) noexcept {
+  const auto* wasm = std::get_if<WasmJob>(&job);
+  return wasm != nullptr ? wasm->module.sha256 : Sha256{};
+}
+
+std::string_view kind_name(const Job& job) noexcept {
+  return std::holds_alternative<WasmJob>(job) ? "wasm" : "inference";
+}
+
 bool complete(const Job& job) {
-  if (const auto* wasm = std::get_if<WasmJob>(&job)) return wasm->stdin_commitment.has_value();
-  return std::get<InferenceJob>(job).prompt.has_value();
+  return input_of(job).has_value();
 }
 
 ExecutionId execution_id(const Job& job) {

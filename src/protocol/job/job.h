@@ -29,6 +29,8 @@ using Salt = std::array<std::uint8_t, 32>;
 inline constexpr std::size_t kModuleBytesMax = 50_MiB;
 inline constexpr std::uint64_t kStdinBytesMax = 1ULL << 30;
 inline constexpr std::uint64_t kPromptBytesMax = 16_MiB;
+/// Text and notes (spec/inference.md §3) of one inference job.
+inline constexpr std::uint64_t kInferenceOutputBytesMax = 64_MiB;
 inline constexpr std::size_t kArgsMax = 256;
 inline constexpr std::size_t kEnvMax = 256;
 inline constexpr std::size_t kTextBytesMax = 4096;            ///< one argument, name or value
@@ -91,14 +93,14 @@ struct Sampling {
   friend bool operator==(const Sampling&, const Sampling&) = default;
 };
 
-enum class PromptKind : std::uint8_t { text = 0, messages = 1 };
+/// What the prompt's bytes are (spec/inference.md §1). Values are on the wire; never reused.
+enum class PromptKind : std::uint8_t { text = 0, request = 1, embed = 2, rerank = 3 };
 
 struct InferenceJob {
   ArtifactId model;        ///< content id of the weights
   std::string model_name;  ///< for people; not trusted
   PromptKind prompt_kind = PromptKind::text;
-  std::optional<Commitment>
-      prompt;  ///< the prompt's bytes (messages: their JSON text), sent after acceptance
+  std::optional<Commitment> prompt;  ///< the prompt's bytes, sent after acceptance
   Sampling sampling;
   std::uint64_t tokens_max = 0;      ///< > 0
   std::uint64_t context_tokens = 0;  ///< 0: the model's own
@@ -118,6 +120,24 @@ using Job = std::variant<WasmJob, InferenceJob>;
 /// What `decode` would say of the encoding of this job: for jobs built from somebody's words,
 /// before they are signed.
 [[nodiscard]] Result<void> check(const Job& job);
+
+// What the job stream asks of a job, whatever its kind.
+
+/// The module that travels with the job; null for a kind that names what its provider holds.
+[[nodiscard]] const ArtifactRef* module_of(const Job& job) noexcept;
+/// Commitment of the bytes that follow acceptance: stdin or prompt; absent where they are streamed.
+[[nodiscard]] const std::optional<Commitment>& input_of(const Job& job) noexcept;
+/// The job with that commitment filled in.
+[[nodiscard]] Job with_input(Job job, const Commitment& input);
+[[nodiscard]] std::uint64_t input_bytes_max(const Job& job) noexcept;
+[[nodiscard]] std::uint64_t output_bytes_max(const Job& job) noexcept;
+[[nodiscard]] Profile profile_of(const Job& job) noexcept;
+/// What a receipt says was run: artifact id of module or model, and the flat hash of a module (zero
+/// for a model).
+[[nodiscard]] Sha256 subject_id(const Job& job) noexcept;
+[[nodiscard]] Sha256 subject_sha256(const Job& job) noexcept;
+/// "wasm" or "inference", as capabilities name kinds.
+[[nodiscard]] std::string_view kind_name(const Job& job) noexcept;
 
 /// True when every commitment is there, so that an ExecutionId exists.
 [[nodiscard]] bool complete(const Job& job);

@@ -13,7 +13,12 @@ constexpr std::size_t kWordBytesMax = 128;
 
 Bytes encode_payload(const Capabilities& c) {
   CborWriter out;
-  out.map(c.region ? 15 : 14).uint(0).uint(kVersion).uint(1).uint(c.created.unix_ms);
+  const bool named = !c.model_names.empty();
+  out.map(14 + (c.region ? 1 : 0) + (named ? 1 : 0))
+      .uint(0)
+      .uint(kVersion)
+      .uint(1)
+      .uint(c.created.unix_ms);
   out.uint(2).uint(c.expires.unix_ms).uint(3).text(c.agent).uint(4).text(c.arch);
   out.uint(5).uint(c.cpu_cores).uint(6).uint(c.memory_bytes).uint(7).array(c.kinds.size());
   for (const std::string& kind : c.kinds) out.text(kind);
@@ -24,12 +29,18 @@ Bytes encode_payload(const Capabilities& c) {
   out.uint(11).uint(c.jobs_running).uint(12).uint(c.jobs_max).uint(13).array(c.isolation.size());
   for (const std::string& layer : c.isolation) out.text(layer);
   out.uint(14).boolean(c.open);
+  if (named) {
+    out.uint(15).array(c.model_names.size());
+    for (const std::string& name : c.model_names) out.text(name);
+  }
   return out.take();
 }
 
-Result<std::vector<std::string>> read_words(CborReader& in) {
+Result<std::vector<std::string>> read_words(CborReader& in, std::size_t count_max = kListMax) {
   PHASE_TRY(const std::uint64_t count, in.array());
-  if (count > kListMax) return fail(Code::too_large, "more than 64 words in a list");
+  if (count > count_max) {
+    return fail(Code::too_large, "more than " + std::to_string(count_max) + " words in a list");
+  }
   std::vector<std::string> out;
   for (std::uint64_t i = 0; i < count; ++i) {
     PHASE_TRY(std::string word, job::read_text(in, kWordBytesMax));
@@ -89,6 +100,12 @@ Result<void> read_offerings(CborMap& map, CborReader& in, Capabilities& out) {
   PHASE_TRY(out.isolation, read_words(*at));
   PHASE_TRY(at, map.required(14));
   PHASE_TRY(out.open, at->boolean());
+  if (map.optional(15)) {
+    PHASE_TRY(out.model_names, read_words(in, kModelsMax));
+    if (out.model_names.empty() || out.model_names.size() != out.models.size()) {
+      return fail(Code::malformed, "a node document names each of its models or none");
+    }
+  }
   return map.close();
 }
 

@@ -22,6 +22,11 @@ Capabilities arbitrary_node() {
   for (auto left = arbitrary::number(0, 3); left > 0; --left) {
     out.models.push_back(arbitrary::hash<Sha256>());
   }
+  if (arbitrary::coin()) {
+    for (std::size_t i = 0; i < out.models.size(); ++i) {
+      out.model_names.push_back(arbitrary::text(1, 9));
+    }
+  }
   out.jobs_running = arbitrary::number();
   out.jobs_max = arbitrary::number();
   out.isolation = {"landlock", "seccomp"};

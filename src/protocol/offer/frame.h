@@ -165,6 +165,7 @@ struct Capabilities {
   std::string runtime;             ///< "wasmtime-48"
   std::optional<std::string> region;
   std::vector<Sha256> models;
+  std::vector<std::string> model_names;  ///< of each model, in its order; or none at all
   std::uint64_t jobs_running = 0, jobs_max = 0;
   std::vector<std::string> isolation;
   bool open = false;  ///< takes jobs from anybody

@@ -38,7 +38,8 @@ std::variant<Admitted, Refused> Session::admit(offer::Open open) {
   if (!opened) return refused(RejectionReason::invalid_request, opened.error().message);
   manifest_ = std::move(*opened);
   open_ = std::move(open);
-  job_ = std::get_if<job::WasmJob>(&manifest_->manifest.job);
+  job_ = &manifest_->manifest.job;
+  module_ref_ = job::module_of(*job_);
   if (auto no = check_asked(open_)) return std::move(*no);
   if (auto no = check_room()) return std::move(*no);
   auto policy = state_->world.policy.admit({*manifest_, peer_});
@@ -52,8 +53,10 @@ std::variant<Admitted, Refused> Session::admit(offer::Open open) {
 }
 
 std::optional<Refused> Session::check_asked(const offer::Open& open) const {
-  if (job_ == nullptr) {
-    return refused(RejectionReason::kind_unsupported, "this node runs wasm jobs");
+  if (const auto takes = state_->world.worker.takes(*job_); !takes) {
+    const bool other_kind = takes.error().code == Code::unsupported;
+    return refused(other_kind ? RejectionReason::kind_unsupported : RejectionReason::policy,
+                   takes.error().message);
   }
   const manifest::Manifest& asked = manifest_->manifest;
   const auto time = manifest::check_time(asked, state_->world.clock.now_utc());
@@ -65,7 +68,7 @@ std::optional<Refused> Session::check_asked(const offer::Open& open) const {
   if (asked.audience && *asked.audience != state_->world.key.public_key()) {
     return refused(RejectionReason::wrong_audience, "the manifest is meant for another provider");
   }
-  if (open.commit_reveal && job_->limits.output_bytes > kHeldOutputBytesMax) {
+  if (open.commit_reveal && job::output_bytes_max(*job_) > kHeldOutputBytesMax) {
     return refused(RejectionReason::insufficient_resources,
                    "output held back for commit and reveal is at most " +
                        std::to_string(kHeldOutputBytesMax) + " bytes");
@@ -83,22 +86,25 @@ std::optional<Refused> Session::check_room() const {
     return busy("one requester may have " + std::to_string(limits.jobs_per_requester_max) +
                 " jobs here at once");
   }
-  const bool held = state_->world.worker.holds_module(job_->module.sha256);
-  if (!held && state_->module_bytes + job_->module.length > limits.module_bytes_max) {
+  if (!holds_module() && state_->module_bytes + module_ref_->length > limits.module_bytes_max) {
     return busy("too many modules are on their way");
   }
   return std::nullopt;
+}
+
+bool Session::holds_module() const {
+  return module_ref_ == nullptr || state_->world.worker.holds_module(module_ref_->sha256);
 }
 
 void Session::take_place() {
   place_ = true;
   ++state_->accepted;
   ++state_->per_requester[manifest_->requester];
-  module_held_ = state_->world.worker.holds_module(job_->module.sha256);
+  module_held_ = holds_module();
   expect_ = module_held_ ? Expect::stdin : Expect::module;
   module_ready_ = module_held_;
   if (module_held_) return;
-  module_reserved_ = job_->module.length;
+  module_reserved_ = module_ref_->length;
   state_->module_bytes += module_reserved_;
 }
 

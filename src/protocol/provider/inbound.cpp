@@ -66,7 +66,7 @@ bool Session::take(offer::Frame& frame) {
 
 bool Session::take_module(const Bytes& data) {
   if (expect_ != Expect::module) return false;
-  if (data.size() > job_->module.length - module_.size()) return false;
+  if (data.size() > module_ref_->length - module_.size()) return false;
   if (!stop_) module_.insert(module_.end(), data.begin(), data.end());
   return true;
 }
@@ -76,9 +76,9 @@ bool Session::take_module_end() {
   expect_ = Expect::stdin;
   if (stop_) return true;
   // The flat hash first: it settles every honest mistake at half the price.
-  const bool same = module_.size() == job_->module.length &&
-                    sha256(module_) == job_->module.sha256 &&
-                    artifact_id(module_) == job_->module.id;
+  const bool same = module_.size() == module_ref_->length &&
+                    sha256(module_) == module_ref_->sha256 &&
+                    artifact_id(module_) == module_ref_->id;
   if (!same) {
     stop(kIncomplete);
     return true;
@@ -91,8 +91,8 @@ bool Session::take_module_end() {
 bool Session::take_stdin(Bytes data) {
   // After `cancel` or the job's end, what was on its way is let in and dropped.
   if (expect_ != Expect::stdin) return expect_ == Expect::module && stop_.has_value();
-  const std::uint64_t most =
-      job_->stdin_commitment ? job_->stdin_commitment->length : job::kStdinBytesMax;
+  const auto& named = job::input_of(*job_);
+  const std::uint64_t most = named ? named->length : job::input_bytes_max(*job_);
   if (data.size() > most - input_length_) return false;
   input_hash_.update(data);
   input_length_ += data.size();
@@ -107,10 +107,8 @@ bool Session::take_stdin_end() {
   if (expect_ != Expect::stdin) return expect_ == Expect::module && stop_.has_value();
   expect_ = Expect::nothing;
   input_ended_ = true;
-  const bool other =
-      job_->stdin_commitment &&
-      *job_->stdin_commitment != job::Commitment{input_hash_.finish(), input_length_};
-  if (other) stop(kIncomplete);
+  const auto& named = job::input_of(*job_);
+  if (named && *named != received()) stop(kIncomplete);
   stdin_ready_.notify();
   wake_.notify();
   return true;

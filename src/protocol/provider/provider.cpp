@@ -62,5 +62,9 @@ std::size_t Provider::jobs_running() const noexcept {
 std::size_t Provider::jobs_queued() const noexcept {
   return state_->accepted - state_->running;
 }
+std::size_t Provider::jobs_of(const identity::PublicKey& requester) const noexcept {
+  const auto found = state_->per_requester.find(requester);
+  return found == state_->per_requester.end() ? 0 : found->second;
+}
 
 }  // namespace phase::provider

@@ -104,6 +104,8 @@ class Provider {
 
   [[nodiscard]] std::size_t jobs_running() const noexcept;
   [[nodiscard]] std::size_t jobs_queued() const noexcept;
+  /// Running and queued of one requester.
+  [[nodiscard]] std::size_t jobs_of(const identity::PublicKey& requester) const noexcept;
 
  private:
   friend class Session;

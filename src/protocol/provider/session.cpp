@@ -135,9 +135,11 @@ Task<void> Session::send(offer::Frame frame) {
   static_cast<void>(co_await link_->write(frame));
 }
 
-Task<void> Session::progress(std::string stage) {
+Task<void> Session::progress(std::string stage, std::uint64_t done, std::uint64_t total) {
   offer::Progress progress;
   progress.stage = std::move(stage);
+  progress.done = done;
+  progress.total = total;
   offer::Frame frame = std::move(progress);
   co_await send(std::move(frame));
 }
@@ -155,7 +157,8 @@ Task<Ended> Session::execute() {
   if (unfit) co_return std::move(*unfit);
   if (stop_) co_return stopped();
 
-  Result<std::unique_ptr<Execution>> started = co_await state_->world.worker.start(*job_);
+  const Caller caller{manifest_->requester};
+  Result<std::unique_ptr<Execution>> started = co_await state_->world.worker.start(*job_, caller);
   if (!started) co_return Ended{kWorkerLost, {}, {}};
   execution_ = std::move(*started);
   wall_.set(
@@ -209,7 +212,7 @@ Task<bool> Session::await_place() {
 Task<std::optional<Ended>> Session::prepare() {
   if (module_held_) co_return std::nullopt;
   co_await progress("compiling");
-  const Result<void> ready = co_await state_->world.worker.prepare(job_->module, module_);
+  const Result<void> ready = co_await state_->world.worker.prepare(*module_ref_, module_);
   free_module();
   if (ready) co_return std::nullopt;
   co_return Ended{completion_of_prepare(ready.error()), {}, {}};
@@ -226,12 +229,16 @@ Task<Ended> Session::follow() {
       if (truncated_) ended.completion = kOutput;
       co_return ended;
     }
+    if (auto* stage = std::get_if<WorkerProgress>(&*event)) {
+      co_await progress(std::move(stage->stage), stage->done, stage->total);
+      continue;
+    }
     co_await take_output(std::move(std::get<job::OutputPiece>(*event)));
   }
 }
 
 Task<void> Session::take_output(job::OutputPiece piece) {
-  const std::uint64_t room = job_->limits.output_bytes - output_length_;
+  const std::uint64_t room = job::output_bytes_max(*job_) - output_length_;
   if (piece.data.size() > room) {
     piece.data.resize(room);
     truncated_ = true;
@@ -275,8 +282,8 @@ Task<void> Session::send_checkpoint_when_due() {
 /// A run that exited over input whose commitment the manifest holds: the receipt states that input,
 /// so the rest must come and be that input.
 Task<void> Session::await_rest_of_input(Ended& ended) {
-  const bool owed =
-      job_->stdin_commitment && !input_ended_ && ended.completion.kind == CompletionKind::exited;
+  const auto& named = job::input_of(*job_);
+  const bool owed = named && !input_ended_ && ended.completion.kind == CompletionKind::exited;
   if (owed) {
     alarm_.set(state_->world.clock.now() + state_->limits.parts_timeout,
                [this] { stop(kIncomplete); });
@@ -287,7 +294,7 @@ Task<void> Session::await_rest_of_input(Ended& ended) {
     alarm_.stop();
     input_at_end_of_run_ = received();
   }
-  const bool complete = !job_->stdin_commitment || *input_at_end_of_run_ == *job_->stdin_commitment;
+  const bool complete = !named || *input_at_end_of_run_ == *named;
   if (ended.completion.kind == CompletionKind::exited && !complete) {
     ended.completion = stop_ ? *stop_ : kIncomplete;
   }

@@ -60,6 +60,7 @@ class Session : public std::enable_shared_from_this<Session> {
   [[nodiscard]] std::variant<Admitted, Refused> admit(offer::Open open);
   [[nodiscard]] std::optional<Refused> check_room() const;
   [[nodiscard]] std::optional<Refused> check_asked(const offer::Open& open) const;
+  [[nodiscard]] bool holds_module() const;
   void take_place();
   void leave_place();
   void leave_run();
@@ -89,7 +90,8 @@ class Session : public std::enable_shared_from_this<Session> {
   [[nodiscard]] Task<void> await_rest_of_input(Ended& ended);
   [[nodiscard]] Task<void> conclude(Ended ended);
   [[nodiscard]] Task<bool> commit_and_reveal(const receipt::Receipt& result);
-  [[nodiscard]] Task<void> progress(std::string stage);
+  [[nodiscard]] Task<void> progress(std::string stage, std::uint64_t done = 0,
+                                    std::uint64_t total = 0);
   [[nodiscard]] Task<void> send(offer::Frame frame);
   [[nodiscard]] Ended stopped() const;
   [[nodiscard]] job::Commitment received() const;
@@ -104,7 +106,8 @@ class Session : public std::enable_shared_from_this<Session> {
 
   // The job, once accepted.
   std::optional<manifest::SignedManifest> manifest_;
-  const job::WasmJob* job_ = nullptr;  // inside manifest_
+  const job::Job* job_ = nullptr;                 // inside manifest_
+  const job::ArtifactRef* module_ref_ = nullptr;  // inside job_; null for a kind without
   offer::Open open_;
   bool place_ = false, waiting_ = false, run_place_ = false;
   std::uint64_t module_reserved_ = 0;

@@ -60,25 +60,24 @@ Completion completion_of_prepare(const Error& error) {
 receipt::Receipt state_result(const manifest::SignedManifest& manifest,
                               const std::optional<job::Salt>& salt, const job::Commitment& input,
                               const job::OutputSummary& output, const Ended& ended) {
-  const auto& asked = std::get<job::WasmJob>(manifest.manifest.job);
+  const job::Job& asked = manifest.manifest.job;
   const auto shown = [&salt](const auto& hash) {
     return salt ? job::salted(*salt, hash.bytes()) : Sha256{hash.value};
   };
-  job::WasmJob filled = asked;
-  if (!filled.stdin_commitment) filled.stdin_commitment = input;
+  const job::Job filled = job::complete(asked) ? asked : job::with_input(asked, input);
 
   receipt::Receipt out;
   out.job_id = manifest.id;
-  out.execution_id = job::ExecutionId{shown(job::execution_id(job::Job(filled))).value};
+  out.execution_id = job::ExecutionId{shown(job::execution_id(filled)).value};
   out.is_private = salt.has_value();
-  out.job_kind = 0;
-  out.subject_id = shown(asked.module.id);
-  out.subject_sha256 = shown(asked.module.sha256);
+  out.job_kind = static_cast<std::uint8_t>(asked.index());
+  out.subject_id = shown(job::subject_id(asked));
+  out.subject_sha256 = shown(job::subject_sha256(asked));
   out.input = {shown(input.sha256), input.length};
   out.output = output;
   out.output.commitment = job::OutputCommitment{shown(output.commitment).value};
   out.completion = tidy(ended.completion);
-  out.profile = asked.profile;
+  out.profile = job::profile_of(asked);
   out.isolation = ended.isolation;
   std::ranges::sort(out.isolation);
   if (out.isolation.empty()) out.isolation = {"none"};

@@ -11,6 +11,7 @@
 
 #include "base/clock.h"
 #include "base/hash.h"
+#include "identity/identity.h"
 #include "protocol/job/job.h"
 #include "protocol/job/output.h"
 #include "protocol/receipt/receipt.h"
@@ -24,8 +25,14 @@ struct WorkerExit {
   std::vector<std::string> isolation;  ///< layers that were in force
 };
 
-/// The worker wrote output, or it ended. After WorkerExit nothing follows.
-using WorkerEvent = std::variant<job::OutputPiece, WorkerExit>;
+/// How far a long run came, and what its parts took; a claim.
+struct WorkerProgress {
+  std::string stage;  ///< a word of offer::Progress
+  std::uint64_t done = 0, total = 0;
+};
+
+/// The worker wrote output, tells of progress, or it ended. After WorkerExit nothing follows.
+using WorkerEvent = std::variant<job::OutputPiece, WorkerExit, WorkerProgress>;
 
 /// One run. Belongs to the executor it was started on; destroying it kills the run and frees all it
 /// held.
@@ -46,10 +53,19 @@ class Execution {
   virtual void kill(receipt::Completion completion) = 0;
 };
 
+/// For whom a job runs: nothing that one leaves behind may reach another.
+struct Caller {
+  identity::PublicKey requester;
+};
+
 /// Runs jobs of one kind.
 class Worker {
  public:
   virtual ~Worker() = default;
+
+  /// Whether this worker takes such a job at all. Errors: Code::unsupported (another kind),
+  /// Code::not_found (a model that is not here).
+  [[nodiscard]] virtual Result<void> takes(const job::Job& job) const = 0;
 
   /// True when `start` needs no bytes for this module (compiled before, in memory or on disk).
   [[nodiscard]] virtual bool holds_module(const Sha256& module_sha256) const = 0;
@@ -60,10 +76,11 @@ class Worker {
   /// limit, Code::timed_out ("compile: …").
   [[nodiscard]] virtual Task<Result<void>> prepare(const job::ArtifactRef& ref,
                                                    ByteView module) = 0;
-  /// Starts a run of a prepared module. Wall limit is the provider's to enforce through kill().
-  /// Errors: Code::not_found when not prepared, Code::busy at the worker's own limit,
-  /// Code::internal.
-  [[nodiscard]] virtual Task<Result<std::unique_ptr<Execution>>> start(const job::WasmJob& job) = 0;
+  /// Starts a run, of a prepared module where the kind has one. Wall limit is the provider's to
+  /// enforce through kill(). Errors: Code::not_found when not prepared, Code::busy at the worker's
+  /// own limit, Code::internal.
+  [[nodiscard]] virtual Task<Result<std::unique_ptr<Execution>>> start(const job::Job& job,
+                                                                       const Caller& caller) = 0;
 };
 
 }  // namespace phase::provider

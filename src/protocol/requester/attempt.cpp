@@ -174,6 +174,9 @@ Task<Result<void>> Attempt::offer() {
     co_return fail(Code::protocol, name(provider_) + " answered something else than the offer");
   }
   module_held_ = yes->module_held;
+  if (!module_held_ && !context_.request.module) {
+    co_return fail(Code::protocol, name(provider_) + " asks for a module where there is none");
+  }
   co_return Result<void>{};
 }
 
@@ -226,7 +229,7 @@ Result<bool> Attempt::take(offer::Frame& frame) {
 
 Result<void> Attempt::take_output(job::OutputPiece piece) {
   if (piece.data.empty()) return fail(Code::protocol, name(provider_) + " sent empty output");
-  const std::uint64_t room = context_.request.job.limits.output_bytes - output_length_;
+  const std::uint64_t room = job::output_bytes_max(context_.request.job) - output_length_;
   if (piece.data.size() > room) {
     return fail(Code::protocol, name(provider_) + " sent more output than the job may write");
   }
@@ -290,8 +293,8 @@ Task<Result<void>> Attempt::send_stdin() {
       const offer::Frame end = offer::StdinEnd{};
       co_return co_await link_->write(end);
     }
-    if (piece->size() > job::kStdinBytesMax - sent_.all().length) {
-      co_return fail(Code::too_large, "stdin is longer than a job may have");
+    if (piece->size() > job::input_bytes_max(context_.request.job) - sent_.all().length) {
+      co_return fail(Code::too_large, "the input is longer than a job may have");
     }
     for (std::size_t at = 0; at < piece->size() && !stop_sending_; at += offer::kDataBytesMax) {
       const std::size_t n = std::min(offer::kDataBytesMax, piece->size() - at);
@@ -354,7 +357,7 @@ Outcome Attempt::judge() {
   verify::Evidence evidence;
   evidence.manifest = outcome.manifest;
   evidence.provider = provider_;
-  if (!context_.request.job.stdin_commitment) evidence.input = outcome.input;
+  if (!job::input_of(context_.request.job)) evidence.input = outcome.input;
   evidence.output = outcome.output;
   evidence.salt = salt_;
   outcome.verdict = verify::check(receipt_, evidence, context_.request.level);

@@ -27,8 +27,16 @@ Duration cost(const Candidate& candidate) {
 
 }  // namespace
 
-std::string misfit(const offer::Capabilities& has, const manifest::Requirements& needs) {
-  if (std::ranges::find(has.kinds, "wasm") == has.kinds.end()) return "runs no wasm jobs";
+std::string misfit(const offer::Capabilities& has, const Request& request) {
+  const std::string_view kind = job::kind_name(request.job);
+  if (std::ranges::find(has.kinds, kind) == has.kinds.end()) {
+    return "runs no " + std::string(kind) + " jobs";
+  }
+  if (const auto* inference = std::get_if<job::InferenceJob>(&request.job)) {
+    const Sha256 model{inference->model.value};
+    if (std::ranges::find(has.models, model) == has.models.end()) return "does not have the model";
+  }
+  const manifest::Requirements& needs = request.requirements;
   if (needs.cpu_cores && has.cpu_cores < *needs.cpu_cores) return "has too few CPU cores";
   if (needs.memory_bytes && has.memory_bytes < *needs.memory_bytes) return "has too little memory";
   if (needs.arch && has.arch != *needs.arch) return "has another architecture";
@@ -39,9 +47,9 @@ std::string misfit(const offer::Capabilities& has, const manifest::Requirements&
   return {};
 }
 
-std::vector<Candidate> choose(std::vector<Candidate> found, const manifest::Requirements& needs) {
+std::vector<Candidate> choose(std::vector<Candidate> found, const Request& request) {
   std::erase_if(found, [&](const Candidate& candidate) {
-    return !misfit(candidate.capabilities, needs).empty();
+    return !misfit(candidate.capabilities, request).empty();
   });
   std::ranges::stable_sort(found, {}, cost);
   return found;

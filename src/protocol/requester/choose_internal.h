@@ -8,12 +8,10 @@
 namespace phase::requester {
 
 /// Why a candidate does not fit; empty when it does.
-[[nodiscard]] std::string misfit(const offer::Capabilities& has,
-                                 const manifest::Requirements& needs);
+[[nodiscard]] std::string misfit(const offer::Capabilities& has, const Request& request);
 
-/// Those that meet `needs` and say they run wasm, best first: load before distance, unknown
-/// distance as a far one; equals in the order the network gave.
-[[nodiscard]] std::vector<Candidate> choose(std::vector<Candidate> found,
-                                            const manifest::Requirements& needs);
+/// Those that run jobs of this kind, have its model, and meet its needs, best first: load before
+/// distance, unknown distance as a far one; equals in the order the network gave.
+[[nodiscard]] std::vector<Candidate> choose(std::vector<Candidate> found, const Request& request);
 
 }  // namespace phase::requester

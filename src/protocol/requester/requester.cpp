@@ -44,13 +44,13 @@ struct Search {
   std::optional<Error> last_error = {};
 };
 
-Error no_provider(const std::vector<Candidate>& found, const manifest::Requirements& needs) {
+Error no_provider(const std::vector<Candidate>& found, const Request& request) {
   const std::string hint = "start a provider, or name a bootstrap peer or a provider";
   if (found.empty()) return {Code::unavailable, "no provider was found", hint};
   const Candidate& first = found.front();
   return {Code::unavailable,
           std::to_string(found.size()) + " providers were found, none fits: " +
-              identity::PeerId::from(first.key).text() + " " + misfit(first.capabilities, needs),
+              identity::PeerId::from(first.key).text() + " " + misfit(first.capabilities, request),
           "ask for less, or " + hint};
 }
 
@@ -60,13 +60,16 @@ Task<Result<void>> discover(Search& search) {
     co_return Result<void>{};
   }
   const Deadline deadline = search.world.clock.deadline_after(search.limits.discovery_max);
-  std::string kind = "wasm";
-  std::string arch = search.request.requirements.arch.value_or("");
+  Wanted wanted{std::string(job::kind_name(search.request.job)),
+                search.request.requirements.arch.value_or(""), std::nullopt};
+  if (const auto* inference = std::get_if<job::InferenceJob>(&search.request.job)) {
+    wanted.model = Sha256{inference->model.value};
+  }
   Result<std::vector<Candidate>> found =
-      co_await search.world.network.find(std::move(kind), std::move(arch), deadline);
+      co_await search.world.network.find(std::move(wanted), deadline);
   if (!found) co_return fail(std::move(found).error());
-  const std::vector<Candidate> fit = choose(*found, search.request.requirements);
-  if (fit.empty()) co_return fail(no_provider(*found, search.request.requirements));
+  const std::vector<Candidate> fit = choose(*found, search.request);
+  if (fit.empty()) co_return fail(no_provider(*found, search.request));
   for (const Candidate& candidate : fit) {
     search.places.push_back({candidate.key, 0, Duration{0}});
   }
@@ -149,7 +152,10 @@ bool settle(Search& search, Place place, AttemptResult result) {
 
 Task<Result<Outcome>> Requester::run(Request request, StdinSource& input, Observer& observer,
                                      CancelToken& cancel) {
-  if (!request.module || request.module->size() != request.job.module.length) {
+  const job::ArtifactRef* const module = job::module_of(request.job);
+  const bool fits = module != nullptr ? request.module && request.module->size() == module->length
+                                      : request.module == nullptr;
+  if (!fits) {
     co_return fail(Code::invalid_argument, "the module's bytes are not those the job names");
   }
   Search search{world_, limits_, request, input, observer, cancel};

@@ -28,15 +28,21 @@ struct Candidate {
   std::optional<Duration> round_trip;  ///< measured by us; absent: unknown
 };
 
+/// What a provider must offer.
+struct Wanted {
+  std::string kind;             ///< "wasm", "inference"
+  std::string arch;             ///< empty: any
+  std::optional<Sha256> model;  ///< content id of a model it has
+  friend auto operator<=>(const Wanted&, const Wanted&) = default;
+};
+
 /// Ways to providers. Production: src/peer (DHT, mDNS, libp2p streams). Also: this node itself, in
 /// memory.
 class Network {
  public:
   virtual ~Network() = default;
-  /// Providers of `kind` on `arch` (empty: any), best first by what the network knows. May be
-  /// empty.
-  [[nodiscard]] virtual Task<Result<std::vector<Candidate>>> find(std::string kind,
-                                                                  std::string arch,
+  /// Those who offer what is wanted, best first by what the network knows. May be empty.
+  [[nodiscard]] virtual Task<Result<std::vector<Candidate>>> find(Wanted wanted,
                                                                   Deadline deadline) = 0;
   /// Opens a stream to one of them. Errors: Code::unavailable, timed_out.
   [[nodiscard]] virtual Task<Result<std::unique_ptr<ByteStream>>> open(identity::PublicKey provider,
@@ -72,8 +78,9 @@ class Observer {
 };
 
 struct Request {
-  job::WasmJob job;                     ///< stdin_commitment absent: streamed
-  std::shared_ptr<const Bytes> module;  ///< immutable, shared with the job book
+  job::Job job;                         ///< input commitment absent: streamed
+  std::shared_ptr<const Bytes> module;  ///< immutable, shared with the job book; null where the
+                                        ///< kind has none
   manifest::Requirements requirements;
   std::uint64_t wall_limit_ms = 30'000;
   manifest::Level level = manifest::Level::signature;

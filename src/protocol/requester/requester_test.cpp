@@ -85,14 +85,15 @@ TEST(Choose, KeepsWhatFitsAndPutsLoadBeforeDistance) {
   found[2].round_trip.reset();
   found[3].capabilities.memory_bytes = 1;
   found[4].capabilities.kinds = {"inference"};
-  manifest::Requirements needs;
+  Request request;
+  manifest::Requirements& needs = request.requirements;
   needs.memory_bytes = 1000;
   needs.runtime = "memory";
   std::vector<int> order;
-  for (const Candidate& candidate : choose(found, needs)) order.push_back(candidate.key.value[0]);
+  for (const Candidate& candidate : choose(found, request)) order.push_back(candidate.key.value[0]);
   EXPECT_EQ(order, (std::vector<int>{1, 2, 0}));
   needs.region = "eu";
-  EXPECT_TRUE(choose(found, needs).empty());
+  EXPECT_TRUE(choose(found, request).empty());
 }
 
 TEST(InputMarks, KnowsEveryBorderAndNothingBetween) {
@@ -116,7 +117,9 @@ TEST(Requester, VerifiesWhatAnHonestProviderSigned) {
       scene.add(Lie::none, kNear);
       Request request = simulation::make_request("reverse");
       request.is_private = is_private;
-      if (fixed) request.job.stdin_commitment = job::commit(as_bytes("abc"));
+      if (fixed) {
+        request.job = job::with_input(std::move(request.job), job::commit(as_bytes("abc")));
+      }
       const auto outcome = scene.run(request);
       ASSERT_TRUE(outcome.has_value()) << outcome.error().text();
       EXPECT_TRUE(outcome->verdict.ok()) << outcome->verdict.text();

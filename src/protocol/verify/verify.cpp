@@ -54,7 +54,6 @@ class Checks {
 
   [[nodiscard]] Sha256 in_receipt(ByteView hash) const;
   [[nodiscard]] bool input_is(const job::Commitment& input) const;
-  [[nodiscard]] const std::optional<job::Commitment>& fixed_input() const;
 
   [[nodiscard]] const receipt::Receipt& stated() const { return receipt_->receipt; }
   [[nodiscard]] const manifest::Manifest& asked() const { return manifest_->manifest; }
@@ -150,24 +149,10 @@ Step Checks::module_hash() const {
                                            ? "the receipt is private and no salt is at hand"
                                            : "the job was private and the receipt is not"};
   }
-  const Sha256 no_flat_hash;  // of a model
-  ByteView id;
-  ByteView sha256 = no_flat_hash.bytes();
-  if (const auto* wasm = std::get_if<job::WasmJob>(&asked().job)) {
-    id = wasm->module.id.bytes();
-    sha256 = wasm->module.sha256.bytes();
-  } else {
-    id = std::get<job::InferenceJob>(asked().job).model.bytes();
-  }
   return require(
-      stated().subject_id == in_receipt(id) && stated().subject_sha256 == in_receipt(sha256),
+      stated().subject_id == in_receipt(job::subject_id(asked().job).bytes()) &&
+          stated().subject_sha256 == in_receipt(job::subject_sha256(asked().job).bytes()),
       Check::module_hash, "the receipt is for another module or model");
-}
-
-/// What the manifest fixes as input; empty where it is streamed.
-const std::optional<job::Commitment>& Checks::fixed_input() const {
-  if (const auto* wasm = std::get_if<job::WasmJob>(&asked().job)) return wasm->stdin_commitment;
-  return std::get<job::InferenceJob>(asked().job).prompt;
 }
 
 bool Checks::input_is(const job::Commitment& input) const {
@@ -177,7 +162,7 @@ bool Checks::input_is(const job::Commitment& input) const {
 
 Step Checks::input_commitment() const {
   const auto& own = evidence_.input;
-  const auto& fixed = fixed_input();
+  const auto& fixed = job::input_of(asked().job);
   if (own && !input_is(*own)) {
     return Refusal{Check::input_commitment, "the provider consumed another input than was sent"};
   }
@@ -199,11 +184,7 @@ Step Checks::execution_id() const {
                      "the input of a private job was streamed, and the verifier does not hold it"};
     }
     const job::Commitment input = stated().is_private ? *evidence_.input : stated().input;
-    if (auto* wasm = std::get_if<job::WasmJob>(&job)) {
-      wasm->stdin_commitment = input;
-    } else {
-      std::get<job::InferenceJob>(job).prompt = input;
-    }
+    job = job::with_input(std::move(job), input);
   }
   const Sha256 expected = in_receipt(job::execution_id(job).bytes());
   return require(stated().execution_id.value == expected.value, Check::execution_id,
@@ -211,9 +192,8 @@ Step Checks::execution_id() const {
 }
 
 Step Checks::profile() const {
-  const auto* wasm = std::get_if<job::WasmJob>(&asked().job);
-  const job::Profile expected = wasm != nullptr ? wasm->profile : job::Profile::fast;
-  return require(stated().profile == expected, Check::profile, "run under another profile");
+  return require(stated().profile == job::profile_of(asked().job), Check::profile,
+                 "run under another profile");
 }
 
 Step Checks::output_length() const {

@@ -198,6 +198,16 @@ Task<Result<void>> WasmWorker::prepare(const job::ArtifactRef& ref, ByteView mod
   co_return compiled;
 }
 
+Result<void> WasmWorker::takes(const job::Job& job) const {
+  if (std::holds_alternative<job::WasmJob>(job)) return {};
+  return fail(Code::unsupported, "this node runs wasm jobs");
+}
+
+Task<Result<std::unique_ptr<provider::Execution>>> WasmWorker::start(const job::Job& job,
+                                                                     const provider::Caller&) {
+  return start(std::get<job::WasmJob>(job));
+}
+
 Task<Result<std::unique_ptr<provider::Execution>>> WasmWorker::start(const job::WasmJob& job) {
   const auto state = state_;
   if (state->running >= state->options.executions_max) {

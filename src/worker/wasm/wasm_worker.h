@@ -50,10 +50,13 @@ class WasmWorker final : public provider::Worker {
   /// Ends the worker program and every run. Executions must be gone.
   ~WasmWorker() override;
 
+  [[nodiscard]] Result<void> takes(const job::Job& job) const override;
   [[nodiscard]] bool holds_module(const Sha256& module_sha256) const override;
   [[nodiscard]] Task<Result<void>> prepare(const job::ArtifactRef& ref, ByteView module) override;
   [[nodiscard]] Task<Result<std::unique_ptr<provider::Execution>>> start(
-      const job::WasmJob& job) override;
+      const job::Job& job, const provider::Caller& caller) override;
+  /// The same: a process serves one run, so who asks makes no difference.
+  [[nodiscard]] Task<Result<std::unique_ptr<provider::Execution>>> start(const job::WasmJob& job);
 
   /// For capabilities and receipts, for example "wasmtime-48".
   [[nodiscard]] const std::string& runtime() const noexcept;

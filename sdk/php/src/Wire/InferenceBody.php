@@ -41,8 +41,8 @@ final class InferenceBody
         $modelName = $model->required(1)->textOf(0, JobDocument::TEXT_BYTES_MAX);
         $model->close();
         $promptKind = $map->required(1)->uint64();
-        if ($promptKind !== 0 && $promptKind !== 1) {
-            throw $reader->wrong('the prompt kind is 0 or 1');
+        if ($promptKind < 0 || $promptKind > 3) {
+            throw $reader->wrong('the prompt kind is 0 to 3');
         }
         $map->required(2);
         $inputOffset = $reader->offset();

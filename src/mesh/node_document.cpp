@@ -1,4 +1,4 @@
-#include "node/node_document.h"
+#include "mesh/node_document.h"
 
 #include <array>
 
@@ -7,7 +7,7 @@
 
 #include "base/event.h"
 
-namespace phase::node {
+namespace phase::mesh {
 namespace {
 
 /// Waits for the other side's end, so that closing does not overtake what was written.
@@ -98,4 +98,4 @@ Task<Result<offer::Capabilities>> ask_document(Clock& clock, asio::any_io_execut
   co_return offer::open_capabilities(*envelope, peer, clock.now_utc());
 }
 
-}  // namespace phase::node
+}  // namespace phase::mesh

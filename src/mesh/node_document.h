@@ -10,7 +10,7 @@
 #include "identity/identity.h"
 #include "protocol/offer/frame.h"
 
-namespace phase::node {
+namespace phase::mesh {
 
 /// Streams answered at once; more are reset.
 inline constexpr std::size_t kDocumentStreamsMax = 64;
@@ -56,4 +56,4 @@ class NodeDocument : public std::enable_shared_from_this<NodeDocument> {
                                                              identity::PublicKey peer,
                                                              Deadline deadline);
 
-}  // namespace phase::node
+}  // namespace phase::mesh

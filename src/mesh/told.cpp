@@ -1,8 +1,8 @@
-#include "node/told.h"
+#include "mesh/told.h"
 
 #include "base/bytes.h"
 
-namespace phase::node {
+namespace phase::mesh {
 
 std::variant<provider::Admitted, provider::Refused> ToldPolicy::admit(
     const provider::AdmissionRequest& request) {
@@ -52,4 +52,4 @@ Result<void> ToldReceipts::keep(const manifest::SignedManifest& manifest,
   return kept;
 }
 
-}  // namespace phase::node
+}  // namespace phase::mesh

@@ -1,11 +1,11 @@
-#include "node/told.h"
+#include "mesh/told.h"
 
 #include <sstream>
 
 #include <gtest/gtest.h>
 #include <spdlog/sinks/ostream_sink.h>
 
-namespace phase::node {
+namespace phase::mesh {
 namespace {
 
 class StillClock final : public Clock {
@@ -49,4 +49,4 @@ TEST(ToldPolicy, BoundsTheLinesAboutRefusalsAndCountsTheRest) {
 }
 
 }  // namespace
-}  // namespace phase::node
+}  // namespace phase::mesh

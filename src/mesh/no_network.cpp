@@ -1,9 +1,8 @@
-#include "node/no_network.h"
+#include "mesh/no_network.h"
 
-namespace phase::node {
+namespace phase::mesh {
 
-Task<Result<std::vector<requester::Candidate>>> NoNetwork::find(std::string, std::string,
-                                                                Deadline) {
+Task<Result<std::vector<requester::Candidate>>> NoNetwork::find(requester::Wanted, Deadline) {
   co_return fail(Code::unavailable, "this node stays off the network",
                  "start plasmd without --no-network, or run the job locally");
 }
@@ -14,4 +13,4 @@ Task<Result<std::unique_ptr<ByteStream>>> NoNetwork::open(identity::PublicKey, s
                  "start plasmd without --no-network, or run the job locally");
 }
 
-}  // namespace phase::node
+}  // namespace phase::mesh

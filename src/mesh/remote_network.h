@@ -15,13 +15,15 @@
 #include "peer/peer.h"
 #include "protocol/requester/requester.h"
 
-namespace phase::node {
+namespace phase::mesh {
 
 /// The DHT key under which a provider of `kind` on `arch` announces itself; `shard` 0 …
 /// kCapabilityShards − 1.
 inline constexpr std::uint8_t kCapabilityShards = 8;
 [[nodiscard]] std::string capability_key(std::string_view kind, std::string_view arch,
                                          std::uint8_t shard);
+/// The DHT key under which a provider that has a model announces itself.
+[[nodiscard]] std::string model_key(const Sha256& model);
 /// The shard of one provider: the last byte of its key mod kCapabilityShards.
 [[nodiscard]] std::uint8_t capability_shard(const identity::PublicKey& key);
 
@@ -29,7 +31,7 @@ struct RemoteLimits {
   std::size_t documents_max = 1'024;  ///< kept, at most until they expire
   std::size_t candidates_max = 128;   ///< peers asked in one search
   std::size_t asked_at_once = 16;     ///< peers asked for their document at once
-  std::size_t searches_max = 16;      ///< for different kind and arch at once
+  std::size_t searches_max = 16;      ///< for different things wanted at once
   Duration ask_max = 3s;              ///< opening the stream and reading the document
   Duration ping_max = 500ms;
   Duration search_max = 10s;  ///< one search, whatever its callers wait
@@ -56,15 +58,13 @@ class RemoteNetwork final : public requester::Network {
 
   /// Those with a free place first, then nearest first. Answers from memory while that is fresh,
   /// else soon after the first one was found; looks again until `deadline` while there is none.
-  [[nodiscard]] Task<Result<std::vector<requester::Candidate>>> find(std::string kind,
-                                                                     std::string arch,
+  [[nodiscard]] Task<Result<std::vector<requester::Candidate>>> find(requester::Wanted wanted,
                                                                      Deadline deadline) override;
   [[nodiscard]] Task<Result<std::unique_ptr<ByteStream>>> open(identity::PublicKey provider,
                                                                std::string protocol,
                                                                Deadline deadline) override;
   /// All that one new search finds until it ends or `deadline`. For people who ask what there is.
-  [[nodiscard]] Task<Result<std::vector<requester::Candidate>>> list(std::string kind,
-                                                                     std::string arch,
+  [[nodiscard]] Task<Result<std::vector<requester::Candidate>>> list(requester::Wanted wanted,
                                                                      Deadline deadline);
 
  private:
@@ -72,4 +72,4 @@ class RemoteNetwork final : public requester::Network {
   std::shared_ptr<State> state_;  // shared with the searches it runs; they stop when it is closed
 };
 
-}  // namespace phase::node
+}  // namespace phase::mesh

@@ -1,14 +1,18 @@
 // Goal: providers are found through records that are not believed and documents that are signed.
 // Method: real peers on loopback; one that lies serves somebody else's document.
-#include "node/remote_network.h"
+#include "mesh/remote_network.h"
 
-#include "node/node_document.h"
+#include "mesh/node_document.h"
 #include "peer/peer_fixture.h"
 
-namespace phase::node {
+namespace phase::mesh {
 namespace {
 
 using peer::Peer;
+
+requester::Wanted wanted(std::string kind, std::string arch) {
+  return {std::move(kind), std::move(arch), std::nullopt};
+}
 
 class RemoteNetworkTest : public peer::PeerTest {
  protected:
@@ -72,15 +76,15 @@ TEST_F(RemoteNetworkTest, FindsAProviderByItsRecordAndBelievesItsDocument) {
       }
     }
     RemoteNetwork network(world(requester));
-    const auto found = co_await network.find("wasm", "x86_64", in(30s));
+    const auto found = co_await network.find(wanted("wasm", "x86_64"), in(30s));
     CO_ASSERT_OK(found);
     CO_ASSERT(found->size() == 1);
     EXPECT_EQ(found->front().key, provider.key->public_key());
     EXPECT_EQ(found->front().capabilities.runtime, "wasmtime-1");
-    const auto elsewhere = co_await network.find("wasm", "riscv64", in(500ms));
+    const auto elsewhere = co_await network.find(wanted("wasm", "riscv64"), in(500ms));
     CO_ASSERT_OK(elsewhere);
     EXPECT_TRUE(elsewhere->empty());
-    const auto other_kind = co_await network.find("inference", "", in(500ms));
+    const auto other_kind = co_await network.find(wanted("inference", ""), in(500ms));
     CO_ASSERT_OK(other_kind);
     EXPECT_TRUE(other_kind->empty());
   });
@@ -96,7 +100,7 @@ TEST_F(RemoteNetworkTest, DoesNotBelieveADocumentOfAnotherKey) {
         co_await requester.peer->dial(liar.peer->listen_addresses().front(), in(10s));
     CO_ASSERT_OK(dialled);
     RemoteNetwork network(world(requester));
-    const auto found = co_await network.find("wasm", "", in(2s));
+    const auto found = co_await network.find(wanted("wasm", ""), in(2s));
     CO_ASSERT_OK(found);
     EXPECT_TRUE(found->empty());
   });
@@ -111,7 +115,7 @@ TEST_F(RemoteNetworkTest, ForgetsAProviderThatCannotBeReached) {
         co_await requester.peer->dial(provider.peer->listen_addresses().front(), in(10s));
     CO_ASSERT_OK(dialled);
     RemoteNetwork network(world(requester));
-    const auto before = co_await network.find("wasm", "", in(30s));
+    const auto before = co_await network.find(wanted("wasm", ""), in(30s));
     CO_ASSERT_OK(before);
     CO_ASSERT(before->size() == 1);
     const auto key = provider.key->public_key();
@@ -121,7 +125,7 @@ TEST_F(RemoteNetworkTest, ForgetsAProviderThatCannotBeReached) {
     CO_ASSERT(!stream);
     EXPECT_NE(stream.error().message.find("provider"), std::string::npos);
     EXPECT_FALSE(stream.error().hint.empty());
-    const auto after = co_await network.find("wasm", "", in(1s));
+    const auto after = co_await network.find(wanted("wasm", ""), in(1s));
     CO_ASSERT_OK(after);
     EXPECT_TRUE(after->empty());
   });
@@ -135,4 +139,4 @@ TEST(CapabilityKey, IsThatOfTheSpecification) {
 }
 
 }  // namespace
-}  // namespace phase::node
+}  // namespace phase::mesh

@@ -6,7 +6,7 @@
 #include "base/clock.h"
 #include "protocol/provider/provider.h"
 
-namespace phase::node {
+namespace phase::mesh {
 
 /// Lines a second about refusals: strangers must not be able to fill a disk with them.
 inline constexpr std::uint64_t kRefusalLinesPerSecondMax = 10;
@@ -38,4 +38,4 @@ class ToldReceipts final : public provider::ReceiptSink {
   spdlog::logger& log_;
 };
 
-}  // namespace phase::node
+}  // namespace phase::mesh

@@ -1,4 +1,4 @@
-#include "node/remote_network.h"
+#include "mesh/remote_network.h"
 
 #include <algorithm>
 #include <set>
@@ -7,18 +7,32 @@
 #include <boost/asio/detached.hpp>
 
 #include "base/event.h"
-#include "node/node_document.h"
+#include "mesh/node_document.h"
 
-namespace phase::node {
+namespace phase::mesh {
 namespace {
 
 /// Architectures looked for when the requester names none.
 constexpr std::array<std::string_view, 2> kUsualArchs = {"x86_64", "aarch64"};
 
-bool offers(const offer::Capabilities& has, std::string_view kind, std::string_view arch,
-            UtcTime now) {
-  return has.expires > now && (arch.empty() || has.arch == arch) &&
-         std::ranges::find(has.kinds, kind) != has.kinds.end();
+bool offers(const offer::Capabilities& has, const requester::Wanted& wanted, UtcTime now) {
+  return has.expires > now && (wanted.arch.empty() || has.arch == wanted.arch) &&
+         std::ranges::find(has.kinds, wanted.kind) != has.kinds.end() &&
+         (!wanted.model || std::ranges::find(has.models, *wanted.model) != has.models.end());
+}
+
+/// Keys under which providers of it announce themselves (spec/discovery.md §1).
+std::vector<std::string> keys_of(const requester::Wanted& wanted) {
+  if (wanted.model) return {model_key(*wanted.model)};
+  std::vector<std::string_view> archs{wanted.arch};
+  if (wanted.arch.empty()) archs = {kUsualArchs.begin(), kUsualArchs.end()};
+  std::vector<std::string> keys;
+  for (const auto& arch : archs) {
+    for (std::uint8_t shard = 0; shard < kCapabilityShards; ++shard) {
+      keys.push_back(capability_key(wanted.kind, arch, shard));
+    }
+  }
+  return keys;
 }
 
 bool has_place(const requester::Candidate& candidate) {
@@ -40,6 +54,10 @@ bool better(const requester::Candidate& a, const requester::Candidate& b) {
 std::string capability_key(std::string_view kind, std::string_view arch, std::uint8_t shard) {
   return "/phase/capability/2/" + std::string(kind) + "/" + std::string(arch) + "/" +
          std::to_string(shard);
+}
+
+std::string model_key(const Sha256& model) {
+  return "/phase/model/2/" + model.hex();
 }
 
 std::uint8_t capability_shard(const identity::PublicKey& key) {
@@ -65,7 +83,7 @@ struct Search {
 };
 
 struct RemoteNetwork::State : std::enable_shared_from_this<RemoteNetwork::State> {
-  using Wanted = std::pair<std::string, std::string>;  // kind, arch
+  using Wanted = requester::Wanted;
   struct Known {
     offer::Capabilities capabilities;
     std::optional<Duration> round_trip;
@@ -88,7 +106,7 @@ struct RemoteNetwork::State : std::enable_shared_from_this<RemoteNetwork::State>
     std::vector<requester::Candidate> out;
     const UtcTime now = world.clock.now_utc();
     for (const auto& [key, has] : known) {
-      if (offers(has.capabilities, wanted.first, wanted.second, now)) {
+      if (offers(has.capabilities, wanted, now)) {
         out.push_back({key, has.capabilities, has.round_trip});
       }
     }
@@ -153,18 +171,10 @@ std::shared_ptr<Search> RemoteNetwork::State::search(const Wanted& wanted) {
   for (const auto& peer : world.peer.peers()) {
     consider(search, wanted, peer.id.key());
   }
-  std::set<std::string> archs{wanted.second};
-  if (wanted.second.empty()) {
-    archs = {kUsualArchs.begin(), kUsualArchs.end()};
-  }
-  for (const auto& arch : archs) {
-    for (std::uint8_t shard = 0; shard < kCapabilityShards; ++shard) {
-      ++search->outstanding;
-      asio::co_spawn(
-          world.executor,
-          look_up(shared_from_this(), search, wanted, capability_key(wanted.first, arch, shard)),
-          asio::detached);
-    }
+  for (auto& key : keys_of(wanted)) {
+    ++search->outstanding;
+    asio::co_spawn(world.executor, look_up(shared_from_this(), search, wanted, std::move(key)),
+                   asio::detached);
   }
   one_less(search, wanted);
   return search;
@@ -288,11 +298,9 @@ RemoteNetwork::~RemoteNetwork() {
   state_->closed = true;
 }
 
-Task<Result<std::vector<requester::Candidate>>> RemoteNetwork::find(std::string kind,
-                                                                    std::string arch,
+Task<Result<std::vector<requester::Candidate>>> RemoteNetwork::find(requester::Wanted wanted,
                                                                     Deadline deadline) {
   const auto state = state_;
-  const State::Wanted wanted{std::move(kind), std::move(arch)};
   auto at_hand = state->matching(wanted);
   const auto last = state->searched.find(wanted);
   const bool is_fresh = last != state->searched.end() &&
@@ -311,11 +319,9 @@ Task<Result<std::vector<requester::Candidate>>> RemoteNetwork::find(std::string 
   }
 }
 
-Task<Result<std::vector<requester::Candidate>>> RemoteNetwork::list(std::string kind,
-                                                                    std::string arch,
+Task<Result<std::vector<requester::Candidate>>> RemoteNetwork::list(requester::Wanted wanted,
                                                                     Deadline deadline) {
   const auto state = state_;
-  const State::Wanted wanted{std::move(kind), std::move(arch)};
   PHASE_CO_TRY_VOID(co_await state->search_once(wanted, deadline, true));
   co_return state->matching(wanted);
 }
@@ -340,4 +346,4 @@ Task<Result<std::unique_ptr<ByteStream>>> RemoteNetwork::open(identity::PublicKe
   co_return fail(std::move(error));
 }
 
-}  // namespace phase::node
+}  // namespace phase::mesh

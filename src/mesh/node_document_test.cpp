@@ -1,4 +1,4 @@
-#include "node/node_document.h"
+#include "mesh/node_document.h"
 
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
@@ -8,7 +8,7 @@
 #include "base/memory_stream.h"
 #include "base/system_clock.h"
 
-namespace phase::node {
+namespace phase::mesh {
 namespace {
 
 class NodeDocumentTest : public ::testing::Test {
@@ -150,4 +150,4 @@ TEST_F(NodeDocumentTest, AnswersABoundedNumberAtOnce) {
 }
 
 }  // namespace
-}  // namespace phase::node
+}  // namespace phase::mesh

@@ -1,4 +1,4 @@
-#include "log.h"
+#include "daemon/log.h"
 
 #include <boost/json/serialize.hpp>
 #include <boost/json/string_view.hpp>
@@ -9,7 +9,7 @@
 #include <spdlog/pattern_formatter.h>
 #include <spdlog/sinks/stdout_sinks.h>
 
-namespace phase::plasmd {
+namespace phase::daemon {
 namespace {
 
 /// {"time":…,"level":…,"message":…}: spdlog's patterns cannot escape.
@@ -34,9 +34,10 @@ class JsonFormatter final : public spdlog::formatter {
 
 }  // namespace
 
-std::shared_ptr<spdlog::logger> make_log(const std::string& format, const std::string& level) {
+std::shared_ptr<spdlog::logger> make_log(const std::string& name, const std::string& format,
+                                         const std::string& level) {
   auto sink = std::make_shared<spdlog::sinks::stderr_sink_mt>();
-  auto log = std::make_shared<spdlog::logger>("plasmd", std::move(sink));
+  auto log = std::make_shared<spdlog::logger>(name, std::move(sink));
   if (format == "json") {
     log->set_formatter(std::make_unique<JsonFormatter>());
   } else {
@@ -48,4 +49,4 @@ std::shared_ptr<spdlog::logger> make_log(const std::string& format, const std::s
   return log;
 }
 
-}  // namespace phase::plasmd
+}  // namespace phase::daemon

@@ -1,0 +1,142 @@
+#include "command_line.h"
+
+#include <CLI/CLI.hpp>
+
+namespace phase::lucidd {
+namespace {
+
+constexpr const char* kExamples = R"(
+Examples:
+  lucidd --model-dir ~/models                   # every *.gguf there, at http://127.0.0.1:11434
+  lucidd                                        # an Ollama folder if there is one, else echo
+  lucidd --mesh --bootstrap-peer /ip4/192.0.2.1/udp/4001/quic-v1/p2p/12D3KooW...
+                                                # models that are not here: asked of peers
+  lucidd policy check ~/.config/lucidd/policy.toml
+Clients of Ollama and OpenAI work as they are: OLLAMA_HOST=http://127.0.0.1:11434, base URL
+http://127.0.0.1:11434/v1. Environment: LUCIDD_HOST, LUCIDD_PORT, OLLAMA_MODELS.
+)";
+
+void add_models(CLI::App& app, CommandLine& out) {
+  const char* group = "Models";
+  app.add_option("--mode", out.mode, "worker, or relay: runs nothing itself")
+      ->check(CLI::IsMember({"worker", "relay"}))
+      ->group(group);
+  app.add_option("--worker", out.worker, "auto: llama-cpp when there is a model folder, else echo")
+      ->check(CLI::IsMember({"auto", "echo", "llama-cpp"}))
+      ->group(group);
+  app.add_flag("--no-local-worker", out.no_local_worker, "As --mode relay")->group(group);
+  app.add_option("--model-dir", out.model_dir, "Folder of *.gguf files")->group(group);
+  app.add_option("--ollama-models", out.ollama_models,
+                 "Ollama's model folder, read in place (default: OLLAMA_MODELS, ~/.ollama/models)")
+      ->group(group);
+  app.add_option("--llama-n-gpu-layers", out.gpu_layers, "Layers on the GPU; -1: all")
+      ->group(group);
+  app.add_option("--llama-ctx-size", out.context_tokens,
+                 "Tokens of context of one conversation (default: 4096, or the model's if less)")
+      ->group(group);
+  app.add_option("--parallel", out.sequences, "Conversations decoded at once by one model")
+      ->check(CLI::Range(1, 64))
+      ->group(group);
+  app.add_option("--threads", out.threads, "Threads of one model")
+      ->check(CLI::Range(1, 256))
+      ->group(group);
+  app.add_option("--keep-alive", out.keep_alive, "How long an unused model stays loaded: 5m, 0, -1")
+      ->group(group);
+  app.add_option("--memory", out.memory_mib,
+                 "MiB for loaded models (default: three quarters of the machine)")
+      ->group(group);
+}
+
+void add_network(CLI::App& app, CommandLine& out) {
+  const char* group = "Mesh";
+  app.add_flag("--mesh", out.mesh,
+               "Ask peers for models that are not here; they see prompt and answer")
+      ->group(group);
+  app.add_option("--mesh-model", out.mesh_models,
+                 "Only models that fit this glob may be asked of peers, repeatable")
+      ->group(group);
+  app.add_flag("--require-verified", out.require_verified,
+               "Hold answers back until their receipt is verified")
+      ->group(group);
+  app.add_option("--libp2p-port", out.libp2p_port, "Port of QUIC and TCP; 0: any free one")
+      ->group(group);
+  app.add_option("--bootstrap-peer", out.bootstrap_peers,
+                 "Address with /p2p/<peer id> through which the DHT is joined, repeatable")
+      ->group(group);
+  app.add_option("--bootstrap-dns", out.bootstrap_dns,
+                 "Domain whose TXT records are such addresses, repeatable")
+      ->group(group);
+  app.add_flag("--dns-fallback", out.dns_fallback, "Accepted for old scripts; without effect")
+      ->group(group);
+  app.add_flag("--no-network", out.no_network, "Stay off the network")->group(group);
+  app.add_flag("--no-mdns", out.no_mdns, "Do not look for peers on the local network")
+      ->group(group);
+  app.add_flag("--loopback", out.loopback_only, "Listen for peers on loopback only")->group(group);
+}
+
+void add_node(CLI::App& app, CommandLine& out) {
+  const char* group = "Node";
+  app.add_option("--host", out.host, "Address of the HTTP API (LUCIDD_HOST, default 127.0.0.1)")
+      ->group(group);
+  app.add_option("--port", out.port, "Port of the HTTP API (LUCIDD_PORT, default 11434)")
+      ->group(group);
+  app.add_option("--origin", out.origins, "Web origin that may use the API, repeatable")
+      ->group(group);
+  app.add_option("--api-keys", out.api_keys,
+                 "File of API keys, one a line; every request needs one")
+      ->group(group);
+  app.add_option("--policy-config", out.policy_file,
+                 "What others may ask (default: ~/.config/lucidd/policy.toml, made when missing)")
+      ->group(group);
+  app.add_option("--identity-path", out.identity_path, "File of the node's secret key")
+      ->group(group);
+  app.add_option("--data", out.data_dir, "Folder of state and own models")->group(group);
+  app.add_option("--worker-path", out.worker_path,
+                 "The phase-worker program (default: beside lucidd)")
+      ->group(group);
+  app.add_option("--isolation", out.isolation, "full, or none (for tests; receipts say so)")
+      ->check(CLI::IsMember({"full", "none"}))
+      ->group(group);
+  app.add_option("--drain-seconds", out.drain_seconds, "How long answers may go on after SIGTERM")
+      ->group(group);
+  app.add_option("--log-format", out.log_format, "text or json, on stderr")
+      ->check(CLI::IsMember({"text", "json"}))
+      ->group(group);
+  app.add_option("--log-level", out.log_level, "trace, debug, info, warn, error or off")
+      ->check(CLI::IsMember({"trace", "debug", "info", "warn", "error", "off"}))
+      ->group(group);
+}
+
+}  // namespace
+
+std::variant<CommandLine, int> parse_command_line(int argc, char** argv) {
+  CommandLine out;
+  CLI::App app{
+      "LUCID: language models at Ollama's API, on this machine or the mesh, with receipts"};
+  app.footer(kExamples);
+  bool version = false;
+  app.add_flag("--version,-V", version, "Print the version");
+  add_models(app, out);
+  add_network(app, out);
+  add_node(app, out);
+  CLI::App* policy = app.add_subcommand("policy", "The rules for others' jobs");
+  policy->require_subcommand(1);
+  std::filesystem::path file;
+  CLI::App* check = policy->add_subcommand("check", "Say whether a policy file is right");
+  check->add_option("FILE", file, "policy.toml")->required();
+  CLI::App* show = policy->add_subcommand("show", "Print the file a new node starts with");
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error) == 0 ? 0 : 2;
+  }
+  if (version) out.verb = Verb::version;
+  if (check->parsed()) {
+    out.verb = Verb::policy_check;
+    out.policy_file = file;
+  }
+  if (show->parsed()) out.verb = Verb::policy_show;
+  return out;
+}
+
+}  // namespace phase::lucidd

@@ -1,0 +1,208 @@
+#include "daemon.h"
+
+#include <csignal>
+
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/signal_set.hpp>
+#include <unistd.h>
+
+#include "api/faces/face.h"
+#include "api/http/server.h"
+#include "api/ollama/ollama.h"
+#include "api/openai/openai.h"
+#include "base/system_clock.h"
+#include "daemon/daemon.h"
+#include "daemon/log.h"
+#include "identity/identity.h"
+#include "lucid/lucid_node.h"
+
+namespace phase::lucidd {
+namespace {
+
+/// Clients of one machine's programs, with their streams.
+constexpr std::size_t kConnectionsMax = 1024;
+
+void tell_what_runs(spdlog::logger& log, const Settings& settings) {
+  const auto& node = settings.node;
+  if (!node.serves) {
+    log.info("relay: no model runs here");
+  } else if (settings.worker == "echo") {
+    log.info("worker echo: answers are the last message reversed; --model-dir DIR for models");
+  } else {
+    log.info("worker llama-cpp: {}{}", node.catalog.model_dir.string(),
+             node.catalog.ollama_dir.empty() ? "" : " and " + node.catalog.ollama_dir.string());
+  }
+  if (node.mesh_models.empty()) {
+    log.info("mesh off for prompts: what is not here is not asked elsewhere (--mesh turns it on)");
+  } else {
+    log.warn("mesh on: a model that is not here is asked of peers, who see prompt and answer");
+  }
+  if (settings.host != "127.0.0.1" && settings.host != "::1" && settings.api_keys.empty()) {
+    log.warn("SECURITY: anybody who reaches {}:{} can use this node; --api-keys FILE asks for keys",
+             settings.host, settings.port);
+  }
+}
+
+/// A relay of verdicts: what is asked here is not heard before it is verified.
+class Careful final : public lucid::Lucid {
+ public:
+  explicit Careful(lucid::Lucid& inner) : inner_(inner) {}
+  Task<Result<std::unique_ptr<lucid::Answer>>> ask(lucid::Ask ask) override {
+    ask.require_verified = true;
+    return inner_.ask(std::move(ask));
+  }
+  Task<Result<void>> load(std::string model, lucid::KeepAlive keep_alive) override {
+    return inner_.load(std::move(model), keep_alive);
+  }
+  lucid::Models& models() override { return inner_.models(); }
+  Task<Result<Kept>> receipt(std::string job_id) override {
+    return inner_.receipt(std::move(job_id));
+  }
+
+ private:
+  lucid::Lucid& inner_;
+};
+
+class Daemon {
+ public:
+  Daemon(asio::io_context& context, const Settings& settings, const identity::KeyPair& key,
+         spdlog::logger& log)
+      : context_(context),
+        settings_(settings),
+        key_(key),
+        log_(log),
+        clock_(context.get_executor()),
+        signals_(context) {}
+
+  Result<int> run() {
+    for (const int number : {SIGTERM, SIGINT, SIGHUP}) signals_.add(number);
+    wait_for_signal();
+    asio::co_spawn(context_, live(), [](const std::exception_ptr& error) {
+      if (error) std::rethrow_exception(error);  // a bug of ours: ends the process with its text
+    });
+    context_.run();
+    stop();
+    if (error_) return fail(*error_);
+    return 0;
+  }
+
+ private:
+  void wait_for_signal() {
+    signals_.async_wait([this](const boost::system::error_code& error, int number) {
+      if (error) return;
+      if (number == SIGHUP) {
+        if (node_ != nullptr) node_->reload_policy();
+        return wait_for_signal();
+      }
+      if (draining_ || node_ == nullptr) {
+        log_.warn("stopped at once by signal {}", number);
+        stop();
+        ::_exit(128 + number);
+      }
+      draining_ = true;
+      log_.info(
+          "signal {}: no new requests; running ones have {} s (a second signal stops at once)",
+          number, settings_.drain_seconds);
+      asio::co_spawn(context_, drain(), asio::detached);
+      wait_for_signal();
+    });
+  }
+
+  Task<void> live() {
+    auto options = settings_.node;
+    const lucid::LucidNode::World place{clock_, random_, key_, context_.get_executor(), log_};
+    Result<std::unique_ptr<lucid::LucidNode>> node =
+        co_await lucid::LucidNode::start(place, std::move(options));
+    if (!node) co_return give_up(node.error());
+    node_ = *std::move(node);
+    const Result<std::uint16_t> port = listen();
+    if (!port) co_return give_up(port.error());
+    for (const auto& address : node_->listen_addresses()) {
+      log_.info("peers: listening on {}", address);
+    }
+    tell_what_runs(log_, settings_);
+    const bool v6 = settings_.host.find(':') != std::string::npos;
+    log_.info("ready: http://{}:{} {}", v6 ? "[" + settings_.host + "]" : settings_.host, *port,
+              key_.peer_id().text());
+  }
+
+  Result<std::uint16_t> listen() {
+    lucid::Lucid* service = &node_->service();
+    if (settings_.require_verified) {
+      careful_ = std::make_unique<Careful>(*service);
+      service = careful_.get();
+    }
+    face_ = std::make_shared<faces::Face>(faces::Face{*service, clock_, random_});
+    http::Router router(faces::request_headers());
+    ollama::add_routes(router, face_);
+    openai::add_routes(router, face_);
+    http::ServerLimits limits;
+    limits.connections_max = kConnectionsMax;
+    server_ = std::make_unique<http::Server>(context_.get_executor(), std::move(router), limits,
+                                             http::local_programs({}, settings_.origins));
+    http::TcpListen where;
+    where.address = settings_.host;
+    where.port = settings_.port;
+    where.any_address = true;
+    where.token_optional = settings_.api_keys.empty();
+    where.tokens = settings_.api_keys;
+    auto port = server_->listen(where);
+    if (!port && port.error().code == Code::already_exists) {
+      return fail(
+          Code::already_exists,
+          "port " + std::to_string(settings_.port) + " of " + settings_.host +
+              " is taken, perhaps by Ollama",
+          "stop that program, or choose another: --port 11435 (and OLLAMA_HOST for clients)");
+    }
+    return port;
+  }
+
+  void give_up(Error error) {
+    error_ = std::move(error);
+    context_.stop();
+  }
+
+  Task<void> drain() {
+    const Deadline deadline = clock_.deadline_after(std::chrono::seconds(settings_.drain_seconds));
+    co_await node_->drain(deadline);
+    log_.info("drained");
+    context_.stop();
+  }
+
+  void stop() {
+    if (face_ != nullptr) face_->closed = true;
+    server_.reset();
+    node_.reset();
+  }
+
+  asio::io_context& context_;
+  const Settings& settings_;
+  const identity::KeyPair& key_;
+  spdlog::logger& log_;
+  SystemClock clock_;
+  SystemRandom random_;
+  asio::signal_set signals_;
+  std::unique_ptr<lucid::LucidNode> node_;
+  std::unique_ptr<Careful> careful_;
+  faces::FaceRef face_;
+  std::unique_ptr<http::Server> server_;
+  bool draining_ = false;
+  std::optional<Error> error_;
+};
+
+}  // namespace
+
+Result<int> serve(const Settings& settings) {
+  const auto log = daemon::make_log("lucidd", settings.log_format, settings.log_level);
+  daemon::raise_descriptor_limit(*log);
+  PHASE_TRY_VOID(daemon::make_folder(settings.node.data_dir, "--data DIR"));
+  SystemRandom random;
+  PHASE_TRY(const identity::KeyPair key,
+            identity::load_or_create_key(settings.identity_path, random));
+  asio::io_context context(1);
+  return Daemon(context, settings, key, *log).run();
+}
+
+}  // namespace phase::lucidd

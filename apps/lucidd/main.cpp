@@ -1,0 +1,55 @@
+// lucidd — language models at Ollama's and OpenAI's API: on this machine or the mesh, with
+// receipts.
+#include <csignal>
+#include <iostream>
+
+#include "daemon.h"
+
+namespace {
+
+using namespace phase::lucidd;
+
+phase::Result<int> run(const CommandLine& line, const std::filesystem::path& program_folder) {
+  switch (line.verb) {
+    case Verb::version:
+      std::cout
+          << "lucidd version " PHASE_VERSION
+             "\nPhase: language models on your machine or the mesh, with receipts that verify\n";
+      return 0;
+    case Verb::policy_show:
+      std::cout << phase::lucid::default_policy_text();
+      return 0;
+    case Verb::policy_check: {
+      PHASE_TRY(const auto policy, phase::lucid::read_policy(*line.policy_file));
+      std::cout << line.policy_file->string() << " is right: "
+                << (policy.allow_unauthenticated_jobs ? "anybody may send jobs"
+                    : policy.authorized_submitters.empty()
+                        ? "nobody else may send jobs"
+                        : std::to_string(policy.authorized_submitters.size()) +
+                              " submitters may send jobs")
+                << '\n';
+      return 0;
+    }
+    case Verb::serve: {
+      PHASE_TRY(const Settings settings, load_settings(line, process_environment, program_folder));
+      return serve(settings);
+    }
+  }
+  return phase::fail(phase::Code::internal, "no such command");
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  std::signal(SIGPIPE, SIG_IGN);  // a reader that went away is an error of one write, not our end
+  const auto parsed = parse_command_line(argc, argv);
+  if (const int* const status = std::get_if<int>(&parsed)) return *status;
+  std::error_code error;
+  const auto self = std::filesystem::read_symlink("/proc/self/exe", error);
+  const auto status = run(std::get<CommandLine>(parsed), self.parent_path());
+  if (!status) {
+    std::cerr << "lucidd: " << status.error().text() << '\n';
+    return phase::code_exit_status(status.error().code);
+  }
+  return *status;
+}

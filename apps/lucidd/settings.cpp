@@ -1,0 +1,223 @@
+#include "settings.h"
+
+#include <charconv>
+#include <cstdlib>
+
+#include <arpa/inet.h>
+
+#include "lucid/catalog_files.h"
+
+namespace phase::lucidd {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr std::size_t kApiKeyFileBytesMax = 1_MiB;
+constexpr std::size_t kApiKeyBytesMin = 16;
+
+Result<fs::path> home(const Environment& environment) {
+  const auto found = environment("HOME");
+  if (!found || !found->starts_with('/')) {
+    return fail(Code::invalid_argument, "HOME is not set",
+                "set it, or give --data, --identity-path and --policy-config");
+  }
+  return fs::path(*found);
+}
+
+/// A path of the XDG base directory specification.
+Result<fs::path> xdg(const Environment& environment, const char* variable, const char* below) {
+  if (const auto set = environment(variable); set && set->starts_with('/')) return fs::path(*set);
+  PHASE_TRY(const fs::path folder, home(environment));
+  return folder / below;
+}
+
+Result<void> read_address(const CommandLine& line, const Environment& environment, Settings& out) {
+  std::string host = line.host.value_or(environment("LUCIDD_HOST").value_or("127.0.0.1"));
+  if (host == "localhost") host = "127.0.0.1";
+  if (host.size() > 2 && host.front() == '[' && host.back() == ']') {
+    host = host.substr(1, host.size() - 2);
+  }
+  unsigned char bytes[16];
+  if (::inet_pton(AF_INET, host.c_str(), bytes) != 1 &&
+      ::inet_pton(AF_INET6, host.c_str(), bytes) != 1) {
+    return fail(Code::invalid_argument, "\"" + printable(host, 64) + "\" is not an IP address",
+                "LUCIDD_HOST or --host: 127.0.0.1, 0.0.0.0, [::1]");
+  }
+  out.host = host;
+  out.port = line.port.value_or(kPortDefault);
+  const auto variable = environment("LUCIDD_PORT");
+  if (!line.port && variable) {
+    const auto [end, error] =
+        std::from_chars(variable->data(), variable->data() + variable->size(), out.port);
+    if (error != std::errc{} || end != variable->data() + variable->size()) {
+      return fail(Code::invalid_argument,
+                  "LUCIDD_PORT is \"" + printable(*variable, 16) + "\", not a port");
+    }
+  }
+  return {};
+}
+
+Result<void> read_api_keys(const CommandLine& line, Settings& out) {
+  if (!line.api_keys) return {};
+  PHASE_TRY(const std::string text, lucid::read_file(*line.api_keys, kApiKeyFileBytesMax));
+  std::string_view rest = text;
+  while (!rest.empty()) {
+    const std::size_t end = std::min(rest.find('\n'), rest.size());
+    std::string_view key = rest.substr(0, end);
+    rest.remove_prefix(std::min(end + 1, rest.size()));
+    while (!key.empty() && (key.back() == '\r' || key.back() == ' ')) key.remove_suffix(1);
+    if (key.empty() || key.front() == '#') continue;
+    if (key.size() < kApiKeyBytesMin || out.api_keys.size() >= kApiKeysMax) {
+      return fail(Code::invalid_argument,
+                  line.api_keys->string() + ": a key has at least 16 bytes, a file at most 1024");
+    }
+    out.api_keys.emplace_back(key);
+  }
+  if (out.api_keys.empty()) {
+    return fail(Code::invalid_argument, line.api_keys->string() + " has no key");
+  }
+  return {};
+}
+
+Result<void> read_folders(const CommandLine& line, const Environment& environment, Settings& out) {
+  auto& node = out.node;
+  if (line.data_dir) {
+    node.data_dir = *line.data_dir;
+  } else {
+    PHASE_TRY(const fs::path share, xdg(environment, "XDG_DATA_HOME", ".local/share"));
+    node.data_dir = share / "lucidd";
+  }
+  node.catalog.data_dir = node.data_dir / "models";
+  out.identity_path = line.identity_path.value_or(node.data_dir / "identity.key");
+  if (line.policy_file) {
+    node.policy_file = *line.policy_file;
+  } else {
+    PHASE_TRY(const fs::path config, xdg(environment, "XDG_CONFIG_HOME", ".config"));
+    node.policy_file = config / "lucidd" / "policy.toml";
+  }
+  return {};
+}
+
+/// Which models, and so which worker: said at start.
+Result<void> choose_worker(const CommandLine& line, const Environment& environment,
+                           const fs::path& program_folder, Settings& out) {
+  auto& node = out.node;
+  std::error_code error;
+  if (line.model_dir) {
+    if (!fs::is_directory(*line.model_dir, error)) {
+      return fail(Code::not_found, "--model-dir " + line.model_dir->string() + " is not a folder");
+    }
+    node.catalog.model_dir = fs::absolute(*line.model_dir, error);
+  }
+  fs::path ollama = line.ollama_models.value_or(environment("OLLAMA_MODELS").value_or(""));
+  if (ollama.empty()) {
+    if (const auto folder = home(environment)) ollama = *folder / ".ollama" / "models";
+  }
+  if (fs::is_directory(ollama / "manifests", error)) node.catalog.ollama_dir = ollama;
+  const bool own = fs::is_directory(node.catalog.data_dir / "names", error);
+  const bool any = line.model_dir || !node.catalog.ollama_dir.empty() || own;
+  out.worker = line.worker == "auto" ? (any ? "llama-cpp" : "echo") : line.worker;
+  if (line.worker == "llama-cpp" && !any) {
+    return fail(Code::invalid_argument, "--worker llama-cpp needs models",
+                "give --model-dir DIR, or --ollama-models DIR");
+  }
+  node.serves = !line.no_local_worker && line.mode != "relay";
+  node.catalog.echo = node.serves && out.worker == "echo";
+  if (node.serves && out.worker == "llama-cpp") {
+    node.worker_path = line.worker_path.value_or(program_folder / "phase-worker").string();
+  } else {
+    node.catalog.model_dir.clear();
+    node.catalog.ollama_dir.clear();
+  }
+  return {};
+}
+
+void read_mesh(const CommandLine& line, lucid::LucidNode::Options& node) {
+  if (line.no_network) return;
+  mesh::Mesh::Options mesh;
+  const std::string port = std::to_string(line.libp2p_port);
+  for (const std::string host : line.loopback_only
+                                    ? std::vector<std::string>{"/ip4/127.0.0.1"}
+                                    : std::vector<std::string>{"/ip4/0.0.0.0", "/ip6/::"}) {
+    mesh.peer.listen.push_back(host + "/udp/" + port + "/quic-v1");
+    mesh.peer.listen.push_back(host + "/tcp/" + port);
+  }
+  mesh.peer.bootstrap = line.bootstrap_peers;
+  for (const std::string& domain : line.bootstrap_dns) {
+    mesh.peer.bootstrap.push_back("/dnsaddr/" + domain);
+  }
+  mesh.peer.mdns = !line.no_mdns;
+  mesh.peer.agent = node.agent;
+  node.mesh = std::move(mesh);
+  if (line.mesh || !line.mesh_models.empty()) {
+    node.mesh_models = line.mesh_models.empty() ? std::vector<std::string>{"*"} : line.mesh_models;
+  }
+}
+
+}  // namespace
+
+std::optional<std::string> process_environment(const char* name) {
+  const char* const value = std::getenv(name);
+  if (value == nullptr || *value == '\0') return std::nullopt;
+  return value;
+}
+
+Result<Duration> parse_keep_alive(std::string_view text) {
+  const auto wrong = [&] {
+    return fail(Code::invalid_argument, "\"" + printable(text, 32) + "\" is not a duration",
+                "5m, 1h30m, 10s, 500ms, 0, or -1 for ever");
+  };
+  constexpr double kSecondsMax = 1e9;
+  const bool negative = text.starts_with('-');
+  std::string_view rest = negative ? text.substr(1) : text;
+  if (rest.empty()) return wrong();
+  double seconds = 0;
+  while (!rest.empty()) {
+    double count = 0;
+    const auto [end, error] = std::from_chars(rest.data(), rest.data() + rest.size(), count);
+    if (error != std::errc{} || !(count >= 0) || count > kSecondsMax) return wrong();
+    rest.remove_prefix(static_cast<std::size_t>(end - rest.data()));
+    if (rest.starts_with("ms")) {
+      seconds += count / 1000;
+      rest.remove_prefix(2);
+    } else if (rest.empty() || rest.front() == 's') {
+      seconds += count;
+      rest.remove_prefix(rest.empty() ? 0 : 1);
+    } else if (rest.front() == 'm' || rest.front() == 'h') {
+      seconds += count * (rest.front() == 'm' ? 60 : 3600);
+      rest.remove_prefix(1);
+    } else {
+      return wrong();
+    }
+  }
+  if (seconds > kSecondsMax) return wrong();
+  if (negative) return Duration{-1s};
+  return std::chrono::duration_cast<Duration>(std::chrono::duration<double>(seconds));
+}
+
+Result<Settings> load_settings(const CommandLine& line, const Environment& environment,
+                               const fs::path& program_folder) {
+  Settings out;
+  auto& node = out.node;
+  node.agent = "lucidd/" PHASE_VERSION;
+  PHASE_TRY_VOID(read_address(line, environment, out));
+  PHASE_TRY_VOID(read_api_keys(line, out));
+  PHASE_TRY_VOID(read_folders(line, environment, out));
+  PHASE_TRY_VOID(choose_worker(line, environment, program_folder, out));
+  PHASE_TRY(node.pool.keep_alive, parse_keep_alive(line.keep_alive));
+  node.pool.memory_bytes_max = line.memory_mib * 1_MiB;
+  node.pool.engine.context_tokens = line.context_tokens;
+  node.pool.engine.sequences = line.sequences;
+  node.pool.engine.threads = line.threads;
+  node.pool.engine.gpu_layers = line.gpu_layers;
+  node.isolated = line.isolation == "full";
+  read_mesh(line, node);
+  out.origins = line.origins;
+  out.require_verified = line.require_verified;
+  out.drain_seconds = line.drain_seconds;
+  out.log_format = line.log_format;
+  out.log_level = line.log_level.empty() ? "info" : line.log_level;
+  return out;
+}
+
+}  // namespace phase::lucidd

@@ -1,0 +1,72 @@
+#include "settings.h"
+
+#include <map>
+
+#include <gtest/gtest.h>
+
+namespace phase::lucidd {
+namespace {
+
+Result<Settings> load(CommandLine line, std::map<std::string, std::string> variables) {
+  variables.emplace("HOME", "/nowhere/home");
+  return load_settings(
+      line,
+      [variables](const char* name) -> std::optional<std::string> {
+        const auto found = variables.find(name);
+        if (found == variables.end()) return std::nullopt;
+        return found->second;
+      },
+      "/nowhere/bin");
+}
+
+TEST(Settings, DefaultsAreThoseOfOllama) {
+  const auto settings = load({}, {});
+  ASSERT_TRUE(settings) << settings.error().text();
+  EXPECT_EQ(settings->host, "127.0.0.1");
+  EXPECT_EQ(settings->port, 11434);
+  EXPECT_EQ(settings->worker, "echo");
+  EXPECT_TRUE(settings->node.catalog.echo);
+  EXPECT_EQ(settings->node.pool.keep_alive, Duration{300s});
+  EXPECT_EQ(settings->node.policy_file, "/nowhere/home/.config/lucidd/policy.toml");
+  EXPECT_TRUE(settings->node.mesh_models.empty()) << "prompts leave only when the operator says so";
+}
+
+TEST(Settings, TheEnvironmentNamesTheAddress) {
+  const auto settings = load({}, {{"LUCIDD_HOST", "[::1]"}, {"LUCIDD_PORT", "8080"}});
+  ASSERT_TRUE(settings);
+  EXPECT_EQ(settings->host, "::1");
+  EXPECT_EQ(settings->port, 8080);
+  CommandLine line;
+  line.port = 9000;
+  EXPECT_EQ(load(line, {{"LUCIDD_PORT", "8080"}})->port, 9000);
+}
+
+TEST(Settings, WrongWordsAreNamed) {
+  EXPECT_NE(load({}, {{"LUCIDD_PORT", "eleven"}}).error().message.find("LUCIDD_PORT"),
+            std::string::npos);
+  EXPECT_NE(load({}, {{"LUCIDD_HOST", "example.org"}}).error().message.find("example.org"),
+            std::string::npos);
+  CommandLine line;
+  line.model_dir = "/nowhere/models";
+  EXPECT_EQ(load(line, {}).error().code, Code::not_found);
+  CommandLine needs;
+  needs.worker = "llama-cpp";
+  EXPECT_EQ(load(needs, {}).error().code, Code::invalid_argument);
+}
+
+TEST(KeepAlive, IsReadAsOllamaReadsIt) {
+  const std::pair<const char*, Duration> cases[] = {
+      {"5m", 300s}, {"1h30m", 5400s}, {"10s", 10s}, {"500ms", 500ms},
+      {"0", 0s},    {"300", 300s},    {"1.5m", 90s}};
+  for (const auto& [text, wanted] : cases) {
+    ASSERT_TRUE(parse_keep_alive(text)) << text;
+    EXPECT_EQ(*parse_keep_alive(text), wanted) << text;
+  }
+  EXPECT_LT(*parse_keep_alive("-1"), Duration{0});
+  for (const char* text : {"", "-", "m", "5x", "5 m", "1e99", "nan"}) {
+    EXPECT_FALSE(parse_keep_alive(text)) << text;
+  }
+}
+
+}  // namespace
+}  // namespace phase::lucidd

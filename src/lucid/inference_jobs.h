@@ -1,0 +1,36 @@
+// inference_jobs.h — runs inference jobs of the job stream on models of the pool. Implements
+// provider::Worker.
+//
+// The prompt comes as the job's input; the run begins when it is complete. Belongs to one executor.
+#pragma once
+
+#include <functional>
+#include <memory>
+
+#include "lucid/catalog.h"
+#include "lucid/model_pool.h"
+#include "protocol/provider/worker.h"
+
+namespace phase::lucid {
+
+/// Events of one run that wait to be sent; beyond it the engine's are left where they are.
+inline constexpr std::size_t kEventsAheadMax = 64;
+
+class InferenceJobs final : public provider::Worker {
+ public:
+  InferenceJobs(asio::any_io_executor executor, Catalog& catalog, ModelPool& pool)
+      : executor_(std::move(executor)), catalog_(catalog), pool_(pool) {}
+
+  [[nodiscard]] Result<void> takes(const job::Job& job) const override;
+  [[nodiscard]] bool holds_module(const Sha256&) const override { return false; }
+  [[nodiscard]] Task<Result<void>> prepare(const job::ArtifactRef& ref, ByteView module) override;
+  [[nodiscard]] Task<Result<std::unique_ptr<provider::Execution>>> start(
+      const job::Job& job, const provider::Caller& caller) override;
+
+ private:
+  asio::any_io_executor executor_;
+  Catalog& catalog_;
+  ModelPool& pool_;
+};
+
+}  // namespace phase::lucid

@@ -1,0 +1,334 @@
+#include "lucid/lucid_node.h"
+
+#include <algorithm>
+#include <map>
+
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
+
+#include "base/event.h"
+#include "lucid/catalog_files.h"
+#include "lucid/inference_jobs.h"
+#include "lucid/local_models.h"
+#include "mesh/own_network.h"
+#include "mesh/told.h"
+#include "protocol/provider/provider.h"
+#include "store/store.h"
+
+namespace phase::lucid {
+namespace {
+
+namespace fs = std::filesystem;
+
+/// Models named in the node document; a document names at most 512.
+constexpr std::size_t kModelsToldMax = 256;
+constexpr std::size_t kModelNameToldMax = 128;
+
+std::string arch_name() {
+#if defined(__x86_64__)
+  return "x86_64";
+#elif defined(__aarch64__)
+  return "aarch64";
+#else
+  return "riscv64";
+#endif
+}
+
+provider::ProviderLimits provider_limits() {
+  provider::ProviderLimits out;
+  out.jobs_running_max = kAsksWaitingMax;  // the engine batches; its own queue is behind it
+  out.jobs_queued_max = 16;
+  out.jobs_per_requester_max = kAsksWaitingMax;  // others: Gate
+  return out;
+}
+
+}  // namespace
+
+struct LucidNode::State : std::enable_shared_from_this<LucidNode::State> {
+  State(World with, Options chosen) : world(with), options(std::move(chosen)) {}
+
+  [[nodiscard]] Result<void> open_models();
+  [[nodiscard]] Result<void> open_policy();
+  void open_provider();
+  [[nodiscard]] Task<Result<void>> join();
+  void open_service();
+  [[nodiscard]] offer::Capabilities capabilities() const;
+  [[nodiscard]] static Task<Result<ArtifactId>> resolve(std::shared_ptr<State> self,
+                                                        ModelName name);
+  static Task<void> watch_policy(std::shared_ptr<State> self);
+  static Task<void> watch_machine(std::shared_ptr<State> self);
+  static Task<void> first_look(std::shared_ptr<State> self);
+  void reload_policy(bool quiet);
+  void close();
+
+  World world;
+  Options options;
+  bool closed = false;
+  std::optional<FileStamp> policy_stamp;
+  // In order of use: each may use those above it and is destroyed before them.
+  std::unique_ptr<store::Store> store;
+  std::unique_ptr<worker::InferenceWorker> worker;
+  std::unique_ptr<Catalog> catalog;
+  std::unique_ptr<ModelPool> pool;
+  std::unique_ptr<InferenceJobs> jobs;
+  std::unique_ptr<Gate> gate;
+  std::unique_ptr<phase::mesh::ToldPolicy> told_policy;
+  std::unique_ptr<phase::mesh::ToldReceipts> told_receipts;
+  std::unique_ptr<provider::Provider> provider;
+  std::unique_ptr<phase::mesh::OwnNetwork> own;
+  std::unique_ptr<phase::mesh::Mesh> mesh;
+  std::unique_ptr<LocalModels> models;
+  std::unique_ptr<Service> service;
+};
+
+Result<void> LucidNode::State::open_models() {
+  store::StoreOptions kept;
+  kept.path = options.data_dir / "lucidd.db";
+  kept.durability = store::Durability::process;  // an answer does not wait for the disk
+  PHASE_TRY(store, store::Store::open(kept, world.clock.now_utc()));
+  if (!options.worker_path.empty()) {
+    PHASE_TRY(worker, worker::InferenceWorker::start(world.executor,
+                                                     {options.worker_path, options.isolated}));
+  }
+  PHASE_TRY(catalog,
+            Catalog::open({world.clock, world.executor, worker.get(), world.log}, options.catalog));
+  pool = std::make_unique<ModelPool>(
+      ModelPool::World{world.clock, world.executor, *catalog, worker.get(), world.log},
+      options.pool);
+  jobs = std::make_unique<InferenceJobs>(world.executor, *catalog, *pool);
+  return {};
+}
+
+Result<void> LucidNode::State::open_policy() {
+  std::error_code error;
+  if (!fs::exists(options.policy_file, error)) {
+    fs::create_directories(options.policy_file.parent_path(), error);
+    PHASE_TRY_VOID(write_file(options.policy_file, default_policy_text()));
+    world.log.info("policy: {} made with defaults", options.policy_file.string());
+  }
+  PHASE_TRY(OperatorPolicy policy, read_policy(options.policy_file));
+  if (auto at = stamp(options.policy_file)) policy_stamp = *at;
+  Gate::World place{world.clock,
+                    *catalog,
+                    world.key.public_key(),
+                    arch_name(),
+                    [this] {
+                      const std::size_t all = provider->jobs_running() + provider->jobs_queued();
+                      return all - provider->jobs_of(world.key.public_key());
+                    },
+                    [this](const identity::PublicKey& key) { return provider->jobs_of(key); },
+                    local_hour};
+  gate = std::make_unique<Gate>(std::move(place), std::move(policy));
+  return {};
+}
+
+void LucidNode::State::open_provider() {
+  told_policy = std::make_unique<mesh::ToldPolicy>(*gate, world.clock, world.log);
+  told_receipts = std::make_unique<mesh::ToldReceipts>(*store, world.log);
+  const provider::ProviderLimits limits = provider_limits();
+  provider = std::make_unique<provider::Provider>(
+      provider::Provider::World{world.clock, world.random, world.key, *jobs, *told_policy, *store,
+                                *told_receipts, world.executor},
+      limits);
+  own = std::make_unique<mesh::OwnNetwork>(world.executor, *provider, world.key.public_key(),
+                                           limits.jobs_running_max,
+                                           [this] { return capabilities(); });
+}
+
+offer::Capabilities LucidNode::State::capabilities() const {
+  offer::Capabilities out;
+  out.created = world.clock.now_utc();
+  out.expires.unix_ms =
+      out.created.unix_ms +
+      static_cast<std::uint64_t>(
+          std::chrono::duration_cast<std::chrono::milliseconds>(offer::kCapabilitiesLifetime)
+              .count());
+  out.agent = options.agent;
+  out.arch = arch_name();
+  out.runtime = "llama.cpp";
+  out.jobs_running = provider->jobs_running();
+  out.jobs_max = gate->policy().max_concurrent_remote_jobs;
+  out.isolation = {options.isolated ? "seccomp" : "none"};
+  out.open = gate->policy().allow_unauthenticated_jobs;
+  if (!options.serves || !gate->takes_others() || gate->paused()) return out;
+  out.kinds = {"inference"};
+  for (const LocalModelPtr& model : catalog->list()) {
+    const std::string name = model->name.text();
+    if (out.models.size() >= kModelsToldMax) break;
+    if (name.size() > kModelNameToldMax) continue;
+    if (!serves_model(gate->policy(), name) && !serves_model(gate->policy(), model->name.name)) {
+      continue;
+    }
+    out.models.push_back(Sha256{model->content.id.value});
+    out.model_names.push_back(name);
+  }
+  return out;
+}
+
+Task<Result<void>> LucidNode::State::join() {
+  if (!options.mesh) co_return Result<void>{};
+  mesh::Mesh::Options joins = *options.mesh;
+  mesh::Mesh::Serve serve;
+  if (options.serves) {
+    joins.announced = {mesh::capability_key("inference", arch_name(),
+                                            mesh::capability_shard(world.key.public_key()))};
+    serve = [this](std::unique_ptr<ByteStream> stream, identity::PublicKey from) {
+      return provider->serve(std::move(stream), from);
+    };
+  }
+  std::function<offer::Capabilities()> says = [this] { return capabilities(); };
+  const mesh::Mesh::World place{world.clock, world.key, world.executor, world.log};
+  PHASE_CO_TRY(
+      mesh, co_await mesh::Mesh::start(place, std::move(joins), std::move(says), std::move(serve)));
+  co_return Result<void>{};
+}
+
+/// The content others have under a name. When they differ, the one that most name so; all are told.
+Task<Result<ArtifactId>> LucidNode::State::resolve(std::shared_ptr<State> self, ModelName name) {
+  const requester::Wanted wanted{"inference", "", std::nullopt};
+  const Deadline deadline = self->world.clock.deadline_after(kResolveMax);
+  Result<std::vector<requester::Candidate>> found =
+      co_await self->mesh->network().find(wanted, deadline);
+  if (!found) co_return fail(found.error());
+  const std::string text = name.text();
+  std::map<Sha256, std::size_t> votes;
+  for (const requester::Candidate& candidate : *found) {
+    const offer::Capabilities& has = candidate.capabilities;
+    for (std::size_t i = 0; i < has.model_names.size(); ++i) {
+      const auto theirs = ModelName::parse(has.model_names[i]);
+      if (theirs && theirs->text() == text) ++votes[has.models[i]];
+    }
+  }
+  if (votes.empty()) {
+    co_return fail(Code::not_found, "no peers serving model '" + text + "'",
+                   "start a lucidd that has it and lets you, or put it into the model folder");
+  }
+  const auto most =
+      std::ranges::max_element(votes, {}, [](const auto& entry) { return entry.second; });
+  if (votes.size() > 1) {
+    self->world.log.warn("model {} means {} different contents to the peers; using {}", text,
+                         votes.size(), most->first.hex());
+  }
+  co_return ArtifactId{most->first.value};
+}
+
+void LucidNode::State::open_service() {
+  models = std::make_unique<LocalModels>(
+      LocalModels::World{world.executor, world.random, *catalog, *pool});
+  Service::Options serving;
+  if (mesh != nullptr && !options.mesh_models.empty()) {
+    serving.resolve = [this](ModelName name) { return resolve(shared_from_this(), name); };
+    serving.may_leave = [globs = options.mesh_models](const ModelName& name) {
+      return std::ranges::any_of(globs, [&name](const std::string& glob) {
+        return glob_matches(glob, name.text()) || glob_matches(glob, name.name);
+      });
+    };
+  }
+  requester::Network* elsewhere = serving.resolve ? &mesh->network() : nullptr;
+  service = std::make_unique<Service>(
+      Service::World{world.clock, world.random, world.key, world.executor, *catalog, *pool, *models,
+                     *store, *own, elsewhere, world.log},
+      std::move(serving));
+}
+
+void LucidNode::State::reload_policy(bool quiet) {
+  const auto at = stamp(options.policy_file);
+  if (!at) return;
+  if (quiet && policy_stamp == *at) return;
+  policy_stamp = *at;
+  auto policy = read_policy(options.policy_file);
+  if (!policy) {
+    world.log.error("{}: {}; the last good policy stays", options.policy_file.string(),
+                    printable(policy.error().text()));
+    return;
+  }
+  gate->set_policy(*std::move(policy));
+  world.log.info("policy: {} is in force", options.policy_file.string());
+}
+
+Task<void> LucidNode::State::watch_policy(std::shared_ptr<State> self) {
+  while (!self->closed) {
+    const auto slept = co_await self->world.clock.sleep_for(kPolicyInterval);
+    if (!slept || self->closed) co_return;
+    self->reload_policy(true);
+  }
+}
+
+Task<void> LucidNode::State::watch_machine(std::shared_ptr<State> self) {
+  while (!self->closed) {
+    self->gate->set_machine(read_machine_state(self->options.sys_root));
+    const auto slept = co_await self->world.clock.sleep_for(kStateInterval);
+    if (!slept) co_return;
+  }
+}
+
+Task<void> LucidNode::State::first_look(std::shared_ptr<State> self) {
+  co_await self->catalog->refresh();
+  if (self->closed || self->mesh == nullptr || !self->options.serves) co_return;
+  std::size_t told = 0;
+  for (const LocalModelPtr& model : self->catalog->list()) {
+    if (++told > kModelsToldMax) break;
+    self->mesh->announce(mesh::model_key(Sha256{model->content.id.value}));
+  }
+}
+
+void LucidNode::State::close() {
+  closed = true;
+  service.reset();
+  models.reset();
+  mesh.reset();
+  own.reset();
+  provider.reset();
+  jobs.reset();
+  pool.reset();
+  catalog.reset();
+  worker.reset();
+  store.reset();
+}
+
+Task<Result<std::unique_ptr<LucidNode>>> LucidNode::start(World world, Options options) {
+  auto state = std::make_shared<State>(world, std::move(options));
+  std::unique_ptr<LucidNode> node(new LucidNode(state));  // takes down what was begun
+  PHASE_CO_TRY_VOID(state->open_models());
+  PHASE_CO_TRY_VOID(state->open_policy());
+  state->open_provider();
+  PHASE_CO_TRY_VOID(co_await state->join());
+  state->open_service();
+  asio::co_spawn(world.executor, State::watch_policy(state), asio::detached);
+  asio::co_spawn(world.executor, State::watch_machine(state), asio::detached);
+  asio::co_spawn(world.executor, State::first_look(state), asio::detached);
+  co_return node;
+}
+
+LucidNode::LucidNode(std::shared_ptr<State> state) : state_(std::move(state)) {}
+
+LucidNode::~LucidNode() {
+  state_->close();
+}
+
+Lucid& LucidNode::service() noexcept {
+  return *state_->service;
+}
+Gate& LucidNode::gate() noexcept {
+  return *state_->gate;
+}
+mesh::Mesh* LucidNode::mesh() noexcept {
+  return state_->mesh.get();
+}
+std::vector<std::string> LucidNode::listen_addresses() const {
+  return state_->mesh == nullptr ? std::vector<std::string>{}
+                                 : state_->mesh->peer().listen_addresses();
+}
+offer::Capabilities LucidNode::capabilities() const {
+  return state_->capabilities();
+}
+void LucidNode::reload_policy() {
+  state_->reload_policy(false);
+}
+
+Task<void> LucidNode::drain(Deadline deadline) {
+  const auto state = state_;
+  co_await state->provider->drain(deadline);
+}
+
+}  // namespace phase::lucid

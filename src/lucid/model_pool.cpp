@@ -1,0 +1,278 @@
+#include "lucid/model_pool.h"
+
+#include <algorithm>
+#include <map>
+
+#include <unistd.h>
+
+#include "base/event.h"
+#include "lucid/echo.h"
+
+namespace phase::lucid {
+namespace {
+
+/// What a model takes beyond its file before the engine says: buffers, and state of the sequences.
+constexpr std::uint64_t kLoadMarginBytes = 64_MiB;
+
+bool satisfies(const worker::EngineOptions& has, const worker::EngineOptions& wanted,
+               const ModelPool::Wish& wish) {
+  return (wish.context_tokens == 0 || has.context_tokens >= wanted.context_tokens) &&
+         (!wish.batch_tokens || has.batch_tokens == wanted.batch_tokens) &&
+         (!wish.threads || has.threads == wanted.threads) &&
+         (!wish.gpu_layers || has.gpu_layers == wanted.gpu_layers);
+}
+
+}  // namespace
+
+std::uint64_t memory_budget() {
+  const long pages = ::sysconf(_SC_PHYS_PAGES);
+  const long bytes = ::sysconf(_SC_PAGESIZE);
+  if (pages <= 0 || bytes <= 0) return 4096_MiB;
+  return static_cast<std::uint64_t>(pages) * static_cast<std::uint64_t>(bytes) / 4 * 3;
+}
+
+struct ModelPool::Slot {
+  std::weak_ptr<State> pool;
+  LocalModelPtr model;
+  worker::EngineOptions asked;
+  std::unique_ptr<worker::LoadedModel> loaded;  // null: being loaded
+  std::size_t users = 0;
+  Instant last_used;
+  std::optional<Instant> expires;  // absent: never
+  bool unload = false;
+
+  [[nodiscard]] std::uint64_t bytes() const {
+    return loaded != nullptr ? loaded->memory_bytes() : model->content.length + kLoadMarginBytes;
+  }
+};
+
+struct ModelPool::State : std::enable_shared_from_this<ModelPool::State> {
+  State(World with, Options chosen)
+      : world(with), options(chosen), reaper(with.clock, with.executor) {}
+
+  World world;
+  Options options;
+  std::map<ArtifactId, std::shared_ptr<Slot>> slots;
+  std::vector<std::weak_ptr<Event>> waiting;
+  std::size_t waiters = 0;
+  bool closed = false;
+  Alarm reaper;
+
+  [[nodiscard]] worker::EngineOptions engine_options(const Wish& wish) const;
+  [[nodiscard]] bool make_room(std::uint64_t bytes);
+  [[nodiscard]] Task<void> wait_for_change();
+  void changed();
+  void drop(const ArtifactId& id);
+  void reap();
+  [[nodiscard]] Task<Result<void>> load(std::shared_ptr<Slot> slot, Progress progress);
+  void released(Slot& slot, KeepAlive keep_alive);
+};
+
+ModelPool::ModelPool(World world, Options options) {
+  if (options.memory_bytes_max == 0) options.memory_bytes_max = memory_budget();
+  state_ = std::make_shared<State>(world, options);
+}
+
+ModelPool::~ModelPool() {
+  state_->closed = true;
+  state_->reaper.stop();
+  state_->slots.clear();
+  state_->changed();
+}
+
+ModelPool::Lease::Lease(std::shared_ptr<Slot> slot, KeepAlive keep_alive)
+    : slot_(std::move(slot)), keep_alive_(keep_alive) {
+  slot_->users++;
+}
+
+ModelPool::Lease::~Lease() {
+  slot_->users--;
+  if (const auto pool = slot_->pool.lock()) pool->released(*slot_, keep_alive_);
+}
+
+worker::LoadedModel& ModelPool::Lease::model() noexcept {
+  return *slot_->loaded;
+}
+
+worker::EngineOptions ModelPool::State::engine_options(const Wish& wish) const {
+  worker::EngineOptions out = options.engine;
+  if (wish.context_tokens != 0) out.context_tokens = wish.context_tokens;
+  if (wish.batch_tokens) out.batch_tokens = *wish.batch_tokens;
+  if (wish.threads) out.threads = *wish.threads;
+  if (wish.gpu_layers) out.gpu_layers = *wish.gpu_layers;
+  return out;
+}
+
+void ModelPool::State::changed() {
+  for (const auto& one : std::exchange(waiting, {})) {
+    if (const auto event = one.lock()) event->notify();
+  }
+}
+
+void ModelPool::State::drop(const ArtifactId& id) {
+  const auto found = slots.find(id);
+  if (found == slots.end()) return;
+  world.log.info("model {} is let go", found->second->model->name.text());
+  slots.erase(found);
+  changed();
+}
+
+void ModelPool::State::released(Slot& slot, KeepAlive keep_alive) {
+  if (closed) return;
+  slot.last_used = world.clock.now();
+  const Duration keep = keep_alive.value_or(options.keep_alive);
+  slot.expires.reset();
+  if (keep >= Duration{0}) slot.expires = slot.last_used + keep;
+  if (slot.users == 0) {
+    const bool gone = slot.loaded == nullptr || slot.loaded->ended();
+    if (slot.unload || gone || keep == Duration{0}) {
+      const ArtifactId id = slot.model->content.id;
+      const auto found = slots.find(id);
+      if (found != slots.end() && found->second.get() == &slot) return drop(id);
+    }
+    changed();
+  }
+  reap();
+}
+
+/// Lets go of what expired, and comes back for the next.
+void ModelPool::State::reap() {
+  const Instant now = world.clock.now();
+  std::optional<Instant> next;
+  std::vector<ArtifactId> over;
+  for (const auto& [id, slot] : slots) {
+    if (slot->users > 0 || slot->loaded == nullptr || !slot->expires) continue;
+    if (*slot->expires <= now) {
+      over.push_back(id);
+    } else {
+      next = next ? std::min(*next, *slot->expires) : *slot->expires;
+    }
+  }
+  for (const ArtifactId& id : over) drop(id);
+  if (next) reaper.set(*next, [this] { reap(); });
+}
+
+/// Lets go of idle models, longest unused first, until there is room. False: busy ones hold it.
+bool ModelPool::State::make_room(std::uint64_t bytes) {
+  const auto too_full = [&] {
+    std::uint64_t used = 0;
+    for (const auto& [id, slot] : slots) used += slot->bytes();
+    return used + bytes > options.memory_bytes_max ||
+           (options.models_max > 0 && slots.size() >= options.models_max);
+  };
+  while (too_full()) {
+    const Slot* oldest = nullptr;
+    for (const auto& [id, slot] : slots) {
+      if (slot->users > 0 || slot->loaded == nullptr) continue;
+      if (oldest == nullptr || slot->last_used < oldest->last_used) oldest = slot.get();
+    }
+    if (oldest == nullptr) return slots.empty();
+    drop(oldest->model->content.id);
+  }
+  return true;
+}
+
+Task<void> ModelPool::State::wait_for_change() {
+  const auto self = shared_from_this();
+  const auto event = std::make_shared<Event>(world.executor);
+  waiting.push_back(event);
+  waiters++;
+  const bool woken = co_await event->wait();
+  static_cast<void>(woken);
+  waiters--;
+}
+
+Task<Result<void>> ModelPool::State::load(std::shared_ptr<Slot> slot, Progress progress) {
+  const auto self = shared_from_this();
+  const LocalModelPtr model = slot->model;
+  if (model->is_echo()) {
+    slot->loaded = make_echo(model->info);
+    co_return Result<void>{};
+  }
+  if (world.worker == nullptr) co_return fail(Code::unavailable, "this node loads no models");
+  Result<sandbox::FileDescriptor> weights = world.catalog.open_weights(*model);
+  if (!weights) co_return fail(weights.error());
+  const Instant begin = world.clock.now();
+  Result<std::unique_ptr<worker::LoadedModel>> loaded =
+      co_await world.worker->load(*std::move(weights), slot->asked, std::move(progress));
+  if (!loaded) co_return fail(loaded.error());
+  slot->loaded = *std::move(loaded);
+  world.log.info("model {} loaded in {} ms, {} MiB", model->name.text(),
+                 (world.clock.now() - begin) / Duration{1ms}, slot->bytes() / 1_MiB);
+  co_return Result<void>{};
+}
+
+Task<Result<ModelPool::LeasePtr>> ModelPool::acquire(LocalModelPtr model, Wish wish,
+                                                     KeepAlive keep_alive, Progress progress) {
+  const auto state = state_;
+  const ArtifactId id = model->content.id;
+  const worker::EngineOptions wanted = state->engine_options(wish);
+  while (!state->closed) {
+    const auto found = state->slots.find(id);
+    if (found != state->slots.end() && found->second->loaded != nullptr) {
+      const auto slot = found->second;
+      if (!slot->loaded->ended() && satisfies(slot->asked, wanted, wish)) {
+        co_return std::make_shared<Lease>(slot, keep_alive);
+      }
+      if (slot->users == 0 || slot->loaded->ended()) {
+        state->drop(id);
+        continue;
+      }
+    } else if (found == state->slots.end() &&
+               state->make_room(model->content.length + kLoadMarginBytes)) {
+      const auto slot = std::make_shared<Slot>();
+      slot->pool = state;
+      slot->model = model;
+      slot->asked = wanted;
+      slot->last_used = state->world.clock.now();
+      state->slots[id] = slot;
+      const Result<void> loaded = co_await state->load(slot, progress);
+      if (!loaded) {
+        if (!state->closed) state->drop(id);
+        co_return fail(loaded.error());
+      }
+      state->changed();
+      continue;
+    }
+    if (state->waiters >= kAsksWaitingMax) {
+      co_return fail(Code::busy, "server busy: too many requests wait for a model",
+                     "try again in a moment");
+    }
+    co_await state->wait_for_change();
+  }
+  co_return fail(Code::unavailable, "the node stops");
+}
+
+void ModelPool::unload(const ArtifactId& id) {
+  const auto found = state_->slots.find(id);
+  if (found == state_->slots.end()) return;
+  found->second->unload = true;
+  if (found->second->users == 0 && found->second->loaded != nullptr) state_->drop(id);
+}
+
+std::vector<RunningModel> ModelPool::running() const {
+  std::vector<RunningModel> out;
+  const Instant now = state_->world.clock.now();
+  const std::uint64_t now_ms = state_->world.clock.now_utc().unix_ms;
+  for (const auto& [id, slot] : state_->slots) {
+    if (slot->loaded == nullptr) continue;
+    RunningModel one;
+    one.model = describe(*slot->model);
+    one.memory_bytes = slot->bytes();
+    one.context_length = slot->loaded->options().context_tokens;
+    if (slot->expires) {
+      const auto left = std::max<std::int64_t>((*slot->expires - now).count(), 0);
+      one.expires_unix_ns = now_ms * 1'000'000 + static_cast<std::uint64_t>(left);
+    }
+    out.push_back(std::move(one));
+  }
+  return out;
+}
+
+std::size_t ModelPool::busy() const noexcept {
+  std::size_t out = state_->waiters;
+  for (const auto& [id, slot] : state_->slots) out += slot->users;
+  return out;
+}
+
+}  // namespace phase::lucid
