@@ -134,8 +134,9 @@ class Host:
 class Node:
     """A running plasmd."""
 
-    def __init__(self, host, arguments):
+    def __init__(self, host, arguments, wait=True):
         self.host = host
+        self.status, self.peer_id = None, None
         self.socket = host.folder / "control.sock"
         self.log_path = host.folder / "plasmd.log"
         words = [host.lab.program("plasmd"), "start", "--data", host.folder / "data",
@@ -145,10 +146,14 @@ class Node:
             self.process = subprocess.Popen(host.command(words), stdin=subprocess.DEVNULL,
                                             stdout=log, stderr=log, env=host.environment(),
                                             cwd=host.folder, start_new_session=True)
-        self.status = self._wait_ready()
+        if wait:
+            self.wait_ready()
+
+    def wait_ready(self):
+        self.status = self._wait_status()
         self.peer_id = self.status["peer_id"]
 
-    def _wait_ready(self):
+    def _wait_status(self):
         deadline = time.monotonic() + READY_SECONDS_MAX
         while time.monotonic() < deadline:
             if self.process.poll() is not None:
@@ -237,14 +242,14 @@ class Lab:
             self.hosts[name] = Host(self, name, len(self.hosts))
         return self.hosts[name]
 
-    def start(self, name, *arguments, listen=True):
-        """Starts a node on the host of that name. mDNS is off: it knows only what it is told."""
+    def start(self, name, *arguments, listen=True, mdns=False, wait=True):
+        """Starts a node on the host of that name. Without mDNS it knows only what it is told."""
         host = self.host(name)
-        words = ["--no-mdns", *arguments]
+        words = [*([] if mdns else ["--no-mdns"]), *arguments]
         if listen:
             for transport in (f"udp/{host.port}/quic-v1", f"tcp/{host.port}"):
                 words += ["--listen", f"/ip4/{host.address}/{transport}"]
-        self.nodes[name] = Node(host, words)
+        self.nodes[name] = Node(host, words, wait)
         return self.nodes[name]
 
     def close(self):
