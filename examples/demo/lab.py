@@ -35,15 +35,27 @@ def run(command, **options):
     return done.stdout
 
 
+def enter(namespace):
+    """What to put before a command so that it runs in a network namespace.
+
+    Enters the network alone: `ip netns exec` would also remount /sys, which a root folder that is
+    no mount point (chroot) does not allow.
+    """
+    return ["nsenter", f"--net=/run/netns/{namespace}"]
+
+
 def namespaces_allowed():
-    """Whether this process may make network namespaces: root with iproute2, no tight container."""
-    if os.geteuid() != 0 or shutil.which("ip") is None:
+    """Whether this process may make and join network namespaces: root, no tight container."""
+    if os.geteuid() != 0 or shutil.which("ip") is None or shutil.which("nsenter") is None:
         return False
-    name = f"phase-try-{os.getpid()}"
-    if subprocess.run(["ip", "netns", "add", name], capture_output=True).returncode != 0:
-        return False
+    name, wire = f"phase-try-{os.getpid()}", f"pt{os.getpid() % 1_000_000}"
+    tries = (["ip", "netns", "add", name],
+             ["ip", "link", "add", wire, "netns", name, "type", "veth", "peer", "name", "other",
+              "netns", name],
+             [*enter(name), "ip", "link", "set", "lo", "up"])
+    allowed = all(subprocess.run(words, capture_output=True).returncode == 0 for words in tries)
     subprocess.run(["ip", "netns", "del", name], capture_output=True)
-    return True
+    return allowed
 
 
 def free_port():
@@ -79,16 +91,16 @@ class Host:
         run(["ip", "netns", "add", self.namespace])
         run(["ip", "link", "add", inside, "netns", self.namespace, "type", "veth",
              "peer", "name", outside, "netns", self.lab.hub])
-        run(["ip", "-n", self.lab.hub, "link", "set", outside, "master", "hub", "up"])
-        run(["ip", "-n", self.namespace, "address", "add", f"{self.address}/24", "dev", inside])
-        run(["ip", "-n", self.namespace, "link", "set", inside, "up"])
-        run(["ip", "-n", self.namespace, "link", "set", "lo", "up"])
+        run([*enter(self.lab.hub), "ip", "link", "set", outside, "master", "hub", "up"])
+        run([*enter(self.namespace), "ip", "address", "add", f"{self.address}/24", "dev", inside])
+        run([*enter(self.namespace), "ip", "link", "set", inside, "up"])
+        run([*enter(self.namespace), "ip", "link", "set", "lo", "up"])
 
     def command(self, words):
         """`words` as they run on this host, as its user."""
         prefix = []
         if self.namespace:
-            prefix += ["ip", "netns", "exec", self.namespace]
+            prefix += enter(self.namespace)
         if self.uid is not None:
             prefix += ["setpriv", f"--reuid={self.uid}", f"--regid={self.uid}", "--clear-groups",
                        "--inh-caps=-all", "--no-new-privs"]
@@ -112,7 +124,7 @@ class Host:
                  "add chain inet lab out { type filter hook output priority 0; }; "
                  "add rule inet lab in meta l4proto udp drop; "
                  "add rule inet lab out meta l4proto udp drop")
-        run(["ip", "netns", "exec", self.namespace, "nft", rules])
+        run([*enter(self.namespace), "nft", rules])
 
     def close(self):
         if self.namespace:
@@ -122,8 +134,9 @@ class Host:
 class Node:
     """A running plasmd."""
 
-    def __init__(self, host, arguments):
+    def __init__(self, host, arguments, wait=True):
         self.host = host
+        self.status, self.peer_id = None, None
         self.socket = host.folder / "control.sock"
         self.log_path = host.folder / "plasmd.log"
         words = [host.lab.program("plasmd"), "start", "--data", host.folder / "data",
@@ -133,10 +146,14 @@ class Node:
             self.process = subprocess.Popen(host.command(words), stdin=subprocess.DEVNULL,
                                             stdout=log, stderr=log, env=host.environment(),
                                             cwd=host.folder, start_new_session=True)
-        self.status = self._wait_ready()
+        if wait:
+            self.wait_ready()
+
+    def wait_ready(self):
+        self.status = self._wait_status()
         self.peer_id = self.status["peer_id"]
 
-    def _wait_ready(self):
+    def _wait_status(self):
         deadline = time.monotonic() + READY_SECONDS_MAX
         while time.monotonic() < deadline:
             if self.process.poll() is not None:
@@ -167,7 +184,7 @@ class Node:
         """SIGTERM and wait; SIGKILL when it does not end, or at once when asked."""
         if self.process.poll() is not None:
             return self.process.returncode
-        # setpriv and ip exec replace themselves, so this process is plasmd.
+        # setpriv and nsenter replace themselves, so this process is plasmd.
         self.process.send_signal(signal.SIGKILL if kill else signal.SIGTERM)
         try:
             return self.process.wait(STOP_SECONDS_MAX)
@@ -194,8 +211,8 @@ class Lab:
             shutil.copy(pathlib.Path(binaries) / name, self.programs / name)
         if self.namespaces:
             run(["ip", "netns", "add", self.hub])
-            run(["ip", "-n", self.hub, "link", "add", "hub", "type", "bridge"])
-            run(["ip", "-n", self.hub, "link", "set", "hub", "up"])
+            run([*enter(self.hub), "ip", "link", "add", "hub", "type", "bridge"])
+            run([*enter(self.hub), "ip", "link", "set", "hub", "up"])
 
     def __enter__(self):
         return self
@@ -225,14 +242,14 @@ class Lab:
             self.hosts[name] = Host(self, name, len(self.hosts))
         return self.hosts[name]
 
-    def start(self, name, *arguments, listen=True):
-        """Starts a node on the host of that name. mDNS is off: it knows only what it is told."""
+    def start(self, name, *arguments, listen=True, mdns=False, wait=True):
+        """Starts a node on the host of that name. Without mDNS it knows only what it is told."""
         host = self.host(name)
-        words = ["--no-mdns", *arguments]
+        words = [*([] if mdns else ["--no-mdns"]), *arguments]
         if listen:
             for transport in (f"udp/{host.port}/quic-v1", f"tcp/{host.port}"):
                 words += ["--listen", f"/ip4/{host.address}/{transport}"]
-        self.nodes[name] = Node(host, words)
+        self.nodes[name] = Node(host, words, wait)
         return self.nodes[name]
 
     def close(self):

@@ -100,6 +100,7 @@ Result<JobEvent> job_event(const RawEvent& raw) {
 struct Client::State {
   Options options;
   std::shared_ptr<Interrupt> interrupt;
+  std::optional<Sha256> uploaded;  // the module the daemon had at the last submission
 
   struct Answer {
     int status = 0;
@@ -132,6 +133,24 @@ struct Client::State {
     request.body = body;
     PHASE_TRY(Answer answer, ask(request, timeout, kDocumentBytesMax));
     return std::move(answer.body);
+  }
+  /// Uploads the module unless the last submission was of the same one and the daemon still has it.
+  [[nodiscard]] Result<std::string> submit(ByteView module, const Sha256& id,
+                                           std::string_view body) {
+    const auto send = [&] {
+      return post("/v1/jobs", "application/json", as_bytes(body), options.request_timeout);
+    };
+    if (uploaded == id) {
+      auto answer = send();
+      if (answer || answer.error().code != Code::not_found) {
+        return answer;
+      }
+    }
+    uploaded.reset();
+    PHASE_TRY([[maybe_unused]] const std::string staged,
+              post("/v1/modules", "application/wasm", module, options.request_timeout));
+    uploaded = id;
+    return send();
   }
   [[nodiscard]] Result<std::string> of_job(std::string_view id, std::string_view what) const {
     PHASE_TRY(const std::string good, safe_id(id));
@@ -221,12 +240,8 @@ Result<SubmittedJob> Client::submit(ByteView module, JobOptions options) {
     options.stdin_bytes.reset();
   }
   PHASE_TRY(SubmittedJob out, describe(module, std::move(options)));
-  const Duration timeout = state_->options.request_timeout;
-  PHASE_TRY([[maybe_unused]] const std::string staged,
-            state_->post("/v1/modules", "application/wasm", module, timeout));
   const std::string body = json_text(submission(out, given));
-  PHASE_TRY(const std::string answer,
-            state_->post("/v1/jobs", "application/json", as_bytes(body), timeout));
+  PHASE_TRY(const std::string answer, state_->submit(module, out.module.sha256, body));
   PHASE_TRY(const json::object object, parse_object(answer));
   const json::value* id = object.if_contains("id");
   if (id == nullptr || !id->is_string()) {

@@ -76,6 +76,36 @@ TEST(ArtifactId, FollowsTheTreeOfRfc9162) {
   EXPECT_NE(artifact_id(Bytes{}).value, artifact_id(Bytes{0}).value);
 }
 
+/// RFC 9162 §2.1.1 word for word, over the hashes of the leaves.
+Sha256 merkle_tree_hash(std::span<const Sha256> leaves) {
+  if (leaves.size() == 1) return leaves[0];
+  std::size_t k = 1;
+  while (2 * k < leaves.size()) k *= 2;
+  return Sha256Stream()
+      .update_u8(1)
+      .update(merkle_tree_hash(leaves.first(k)).bytes())
+      .update(merkle_tree_hash(leaves.subspan(k)).bytes())
+      .finish();
+}
+
+TEST(ArtifactId, IsTheTreeOfRfc9162HoweverTheBytesCome) {
+  std::vector<Sha256> leaves;
+  ArtifactIdStream stream;
+  std::uint64_t length = 0;
+  for (std::uint8_t chunk = 0; chunk < 20; ++chunk) {
+    // Whole chunks, then one that is not: in uneven pieces, at every count of leaves.
+    const Bytes bytes(chunk == 19 ? 1000 : kArtifactChunkBytes, chunk);
+    leaves.push_back(Sha256Stream().update_u8(0).update(bytes).finish());
+    length += bytes.size();
+    const std::size_t cut = bytes.size() / 3 + chunk;
+    stream.update(ByteView(bytes).first(cut)).update({}).update(ByteView(bytes).subspan(cut));
+    const Sha256 root = merkle_tree_hash(leaves);
+    EXPECT_EQ(stream.finish().value,
+              Sha256Stream().update_u8(2).update_u64(length).update(root.bytes()).finish().value)
+        << leaves.size() << " leaves";
+  }
+}
+
 TEST(Random, UuidIsVersion4AndBelowStaysBelow) {
   SystemRandom random;
   const std::string uuid = random.uuid();

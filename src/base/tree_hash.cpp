@@ -1,30 +1,53 @@
 #include "base/tree_hash.h"
 
-#include <bit>
+#include <algorithm>
 
 namespace phase {
 namespace {
 
-/// Merkle tree hash of `bytes` cut into chunks (RFC 9162 §2.1.1). Depth is log2 of the chunk count.
-Sha256 tree_root(ByteView bytes) {
-  if (bytes.size() <= kArtifactChunkBytes) {
-    return Sha256Stream().update_u8(0x00).update(bytes).finish();
-  }
-  const std::size_t chunks = (bytes.size() + kArtifactChunkBytes - 1) / kArtifactChunkBytes;
-  const std::size_t left_chunks = std::bit_floor(chunks - 1);
-  const std::size_t left_bytes = left_chunks * kArtifactChunkBytes;
-  const Sha256 left = tree_root(bytes.first(left_bytes));
-  const Sha256 right = tree_root(bytes.subspan(left_bytes));
+Sha256 node(const Sha256& left, const Sha256& right) {
   return Sha256Stream().update_u8(0x01).update(left.bytes()).update(right.bytes()).finish();
 }
 
 }  // namespace
 
-ArtifactId artifact_id(ByteView bytes) {
-  const Sha256 root = bytes.empty() ? sha256({}) : tree_root(bytes);
+ArtifactIdStream& ArtifactIdStream::update(ByteView bytes) {
+  length_ += bytes.size();
+  while (!bytes.empty()) {
+    // A full leaf is closed when more comes: the last one is closed by `finish`.
+    if (leaf_bytes_ == kArtifactChunkBytes) close_leaf();
+    const ByteView piece = bytes.first(std::min(bytes.size(), kArtifactChunkBytes - leaf_bytes_));
+    leaf_.update(piece);
+    leaf_bytes_ += piece.size();
+    bytes = bytes.subspan(piece.size());
+  }
+  return *this;
+}
+
+// Equal subtrees are joined as a binary counter carries.
+void ArtifactIdStream::close_leaf() {
+  Sha256 root = leaf_.finish();
+  for (std::uint64_t carry = leaves_++; (carry & 1) != 0; carry >>= 1) {
+    root = node(subtrees_.back(), root);
+    subtrees_.pop_back();
+  }
+  subtrees_.push_back(root);
+  leaf_ = Sha256Stream().update_u8(0x00);
+  leaf_bytes_ = 0;
+}
+
+// The left subtree of RFC 9162 §2.1.1 is the largest complete one, so the rest folds from the
+// right.
+ArtifactId ArtifactIdStream::finish() const {
+  Sha256 root = length_ == 0 ? sha256({}) : leaf_.finish();
+  for (auto left = subtrees_.rbegin(); left != subtrees_.rend(); ++left) root = node(*left, root);
   const Sha256 id =
-      Sha256Stream().update_u8(0x02).update_u64(bytes.size()).update(root.bytes()).finish();
+      Sha256Stream().update_u8(0x02).update_u64(length_).update(root.bytes()).finish();
   return ArtifactId{id.value};
+}
+
+ArtifactId artifact_id(ByteView bytes) {
+  return ArtifactIdStream().update(bytes).finish();
 }
 
 }  // namespace phase

@@ -5,6 +5,8 @@
 //   artifact_id = SHA-256(0x02 ‖ u64be(length) ‖ root)
 #pragma once
 
+#include <vector>
+
 #include "base/hash.h"
 
 namespace phase {
@@ -17,5 +19,22 @@ inline constexpr std::size_t kArtifactChunkBytes = 256_KiB;
 
 /// The id of `bytes`. The root of zero bytes is SHA-256 of the empty string (RFC 9162).
 [[nodiscard]] ArtifactId artifact_id(ByteView bytes);
+
+/// The id of bytes that come in pieces, whatever the pieces. A value: copies continue
+/// independently. Holds one hash for each doubling of the length.
+class ArtifactIdStream {
+ public:
+  ArtifactIdStream& update(ByteView bytes);
+  /// The id of everything so far; the stream itself is left as it was.
+  [[nodiscard]] ArtifactId finish() const;
+
+ private:
+  void close_leaf();
+
+  Sha256Stream leaf_ = Sha256Stream().update_u8(0x00);
+  std::size_t leaf_bytes_ = 0;
+  std::uint64_t length_ = 0, leaves_ = 0;
+  std::vector<Sha256> subtrees_;  // complete ones, largest first: the bits of `leaves_`
+};
 
 }  // namespace phase

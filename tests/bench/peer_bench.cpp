@@ -259,7 +259,7 @@ class PeerBench {
       }
       timed.reset();
     }
-    samples.print("peer/discovery");
+    samples.print("peer/discovery_by_dht");
   }
 
   asio::io_context& io_;

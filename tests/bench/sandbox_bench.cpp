@@ -10,7 +10,6 @@
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/use_future.hpp>
 #include <sodium.h>
-#include <sqlite3.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -183,37 +182,6 @@ void measure_engine(const Bytes& compiled) {
   run.print("engine in process: load, instantiate, run hello");
 }
 
-void measure_row() {
-  const auto path = std::filesystem::temp_directory_path() /
-                    ("phase-sandbox-bench-" + std::to_string(::getpid()) + ".db");
-  sqlite3* db = nullptr;
-  PHASE_CHECK(sqlite3_open(path.c_str(), &db) == SQLITE_OK);
-  PHASE_CHECK(
-      sqlite3_exec(db,
-                   "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;"
-                   "CREATE TABLE receipts(id BLOB PRIMARY KEY, envelope BLOB) WITHOUT ROWID",
-                   nullptr, nullptr, nullptr) == SQLITE_OK);
-  sqlite3_stmt* insert = nullptr;
-  PHASE_CHECK(sqlite3_prepare_v2(db, "INSERT INTO receipts VALUES(?,?)", -1, &insert, nullptr) ==
-              SQLITE_OK);
-  Samples rows;
-  const Bytes envelope(600);
-  for (int i = 0; i < kRounds; i++) {
-    const Sha256 id = sha256(as_bytes(std::to_string(i)));
-    const Timed timed(rows);
-    sqlite3_bind_blob(insert, 1, id.value.data(), 32, SQLITE_STATIC);
-    sqlite3_bind_blob(insert, 2, envelope.data(), static_cast<int>(envelope.size()), SQLITE_STATIC);
-    PHASE_CHECK(sqlite3_step(insert) == SQLITE_DONE);
-    sqlite3_reset(insert);
-  }
-  rows.print("one durable SQLite row (WAL, synchronous=FULL)");
-  sqlite3_finalize(insert);
-  sqlite3_close(db);
-  for (const char* suffix : {"", "-wal", "-shm"}) {
-    std::filesystem::remove(path.string() + suffix);
-  }
-}
-
 int bench_main() {
   std::ifstream stream(PHASE_BINARY_DIR "/examples/hello.wasm", std::ios::binary);
   const Bytes module{std::istreambuf_iterator<char>(stream), std::istreambuf_iterator<char>()};
@@ -237,7 +205,6 @@ int bench_main() {
   std::printf("hello.wasm %zu bytes, compiled %zu bytes\n", module.size(), bench.compiled.size());
   measure_engine(bench.compiled);
   measure_processes(bench);
-  measure_row();
   return 0;
 }
 

@@ -1,5 +1,6 @@
 // The wasm worker against bare wasmtime and against native code, all in one run.
-#include <cstring>
+#include <array>
+#include <cmath>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
@@ -18,6 +19,7 @@
 #include "worker/wasm/wasm_worker.h"
 
 extern "C" void sha256_rounds(std::uint32_t state[8]);
+extern "C" std::uint64_t run_load(const char* name);
 
 namespace phase::bench {
 namespace {
@@ -143,7 +145,7 @@ void measure_hello(Bench& bench) {
   for (int i = 0; i < kRounds; i++) bench.wait(bench.cancel(job, cancels));
   bare.print("hello: bare wasmtime in process");
   warm.print("hello: warm worker, start to exit");
-  print_ratio("hello: warm worker / bare wasmtime", warm.p50(), bare.p50());
+  print_ratio("wasm/hello_ratio", warm.p50(), bare.p50());
   cancels.print("cancel to stop");
 
   Samples cold;
@@ -157,30 +159,82 @@ void measure_hello(Bench& bench) {
   cold.print("hello: fresh worker program, warm module cache");
 }
 
-void measure_sha256() {
-  const Bytes module = read_module("bench_sha256");
-  auto engine = worker::Engine::make(false);
-  PHASE_CHECK(engine.has_value());
-  const auto compiled = engine->compile(module);
+/// One processor-bound load three ways: native code, the engine alone, a job of our worker.
+struct Load {
+  std::string_view module, argument;
+  std::string (*native)(std::string_view argument);
+};
+
+template <typename T>
+std::string bytes_of(const T& value) {
+  return {reinterpret_cast<const char*>(&value), sizeof value};
+}
+
+std::string native_sha256(std::string_view) {
+  std::uint32_t state[8];
+  sha256_rounds(state);
+  return bytes_of(state);
+}
+std::string native_load(std::string_view name) {
+  return bytes_of(run_load(std::string(name).c_str()));
+}
+
+constexpr std::array kLoads{
+    Load{"bench_sha256", "sha256", native_sha256}, Load{"bench_loads", "sort", native_load},
+    Load{"bench_loads", "matrix", native_load}, Load{"bench_loads", "bodies", native_load}};
+
+/// Ratios of the fastest rounds: to native code, and of our worker to the engine alone.
+struct Ratios {
+  double to_native = 0, to_engine = 0;
+};
+
+Ratios measure_load(Bench& bench, worker::Engine& engine, const Load& load) {
+  const Bytes module = read_module(load.module);
+  const auto compiled = engine.compile(module);
   PHASE_CHECK(compiled.has_value());
   job::WasmJob job;
+  job.module = job::reference(module);
+  job.args = {std::string(load.argument)};
   job.limits.fuel = std::numeric_limits<std::int64_t>::max();
-  Samples native, guest;
+  PHASE_CHECK(bench.wait(bench.worker->prepare(job.module, module)).has_value());
+  Samples native, bare, ours;
   for (int i = 0; i < kHeavyRounds; i++) {
-    std::uint32_t state[8];
+    std::string expected;
     {
       const Timed timed(native);
-      sha256_rounds(state);
+      expected = load.native(load.argument);
     }
-    MemoryWorld world;
-    const Timed timed(guest);
-    PHASE_CHECK(engine->run(*compiled, job, world).end == worker::End::exited);
-    PHASE_CHECK(world.out.size() == sizeof state &&
-                std::memcmp(world.out.data(), state, sizeof state) == 0);
+    {
+      MemoryWorld world;
+      const Timed timed(bare);
+      PHASE_CHECK(engine.run(*compiled, job, world).end == worker::End::exited);
+      PHASE_CHECK(world.out == expected);
+    }
+    const Timed timed(ours);
+    PHASE_CHECK(bench.wait(bench.run(job)) == expected);
   }
-  native.print("sha256 of 25 MiB: native, -O2");
-  guest.print("sha256 of 25 MiB: wasm, profile fast");
-  print_ratio("sha256: wasm fast / native -O2", guest.percentile(0), native.percentile(0));
+  const std::string name(load.argument);
+  native.print(name + ": native, -O2");
+  bare.print(name + ": bare wasmtime, profile fast");
+  ours.print(name + ": a job of the worker");
+  const Ratios out{bare.percentile(0) / native.percentile(0),
+                   ours.percentile(0) / bare.percentile(0)};
+  print_ratio("wasm/native_ratio/" + name, out.to_native, 1);
+  return out;
+}
+
+void measure_loads(Bench& bench) {
+  auto engine = worker::Engine::make(false);
+  PHASE_CHECK(engine.has_value());
+  double native = 0, bare = 0;
+  for (const Load& load : kLoads) {
+    const Ratios ratios = measure_load(bench, *engine, load);
+    native += std::log(ratios.to_native) / kLoads.size();
+    bare += std::log(ratios.to_engine) / kLoads.size();
+  }
+  // Geometric means over the loads.
+  print_ratio("wasm/native_ratio", std::exp(native), 1);
+  print_ratio("wasm/wasmtime_ratio", std::exp(bare), 1);
 }
 
 // Proportional set size in KiB of a process, 0 when it may not be read.
@@ -222,6 +276,6 @@ int main() {
   phase::bench::Bench bench;
   phase::bench::measure_hello(bench);
   phase::bench::measure_memory(bench);
-  phase::bench::measure_sha256();
+  phase::bench::measure_loads(bench);
   return 0;
 }

@@ -2,6 +2,7 @@
 //
 //   job_client SOCKET TARGET MODULE COUNT      rows of `submit` in microseconds, one a line
 //   job_client SOCKET TARGET MODULE cancel     microseconds from the request to the final state
+//   job_client SOCKET TARGET MODULE first      one job, as soon as the node answers
 //
 // Run by tests/bench_node/nodes.py, which starts the nodes. Asserts results, never times.
 #include <chrono>
@@ -20,6 +21,7 @@ using phase::Bytes;
 using Clock = std::chrono::steady_clock;
 
 constexpr long kCountMax = 100'000;
+constexpr int kConnectsMax = 30'000;
 constexpr auto kWait = std::chrono::seconds(60);
 
 [[noreturn]] void stop(const std::string& why) {
@@ -70,19 +72,30 @@ void cancel_one(phase::sdk::Client& client, const Bytes& module, const std::stri
   std::printf("%ld\n", took);
 }
 
+/// A node that is starting answers soon.
+phase::Result<phase::sdk::Client> connect(const std::string& socket, bool patiently) {
+  auto client = phase::sdk::Client::connect({.socket = socket});
+  for (int i = 0; patiently && !client && i < kConnectsMax; ++i) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));  // tidy: allow(sleep): polls
+    client = phase::sdk::Client::connect({.socket = socket});
+  }
+  return client;
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
-  if (argc != 5) stop("usage: job_client SOCKET TARGET MODULE COUNT|cancel");
+  if (argc != 5) stop("usage: job_client SOCKET TARGET MODULE COUNT|cancel|first");
   std::ifstream file(argv[3], std::ios::binary);
   const Bytes module{std::istreambuf_iterator<char>(file), {}};
-  auto client = phase::sdk::Client::connect({.socket = argv[1]});
+  const std::string what = argv[4];
+  auto client = connect(argv[1], what == "first");
   if (!client) stop(client.error().text());
-  if (std::string(argv[4]) == "cancel") {
+  if (what == "cancel") {
     cancel_one(*client, module, argv[2]);
     return 0;
   }
-  const long count = std::strtol(argv[4], nullptr, 10);
+  const long count = what == "first" ? 1 : std::strtol(argv[4], nullptr, 10);
   if (count < 1 || count > kCountMax) stop("COUNT is 1 ... 100000");
   submit_many(*client, module, argv[2], count);
 }

@@ -14,11 +14,12 @@ import time
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 sys.path.insert(0, str(ROOT / "examples" / "demo"))
 
-from lab import Lab, LabError  # noqa: E402  (the lab of the demo)
+from lab import Lab, LabError, namespaces_allowed  # noqa: E402  (the lab of the demo)
 
 JOBS = 200
 ONE_SHOTS = 20
 CANCELS = 20
+DISCOVERIES = 10
 FOUND_SECONDS_MAX = 30
 
 
@@ -82,6 +83,24 @@ def one_shots(host, lab, module):
     return took[1:]
 
 
+def discoveries(lab, build, module):
+    """On a LAN, told nothing: from the start of a new node to the verified result of its first job,
+    which the neighbour ran. Start, mDNS, dial, node document and job are all in it."""
+    lab.start("neighbour", "--open", mdns=True)
+    program = lab.publish(build / "tests" / "bench_node" / "job_client")
+    took = []
+    for _ in range(DISCOVERIES):
+        host = lab.host("newcomer")
+        start = time.monotonic()
+        node = lab.start("newcomer", mdns=True, wait=False)
+        done = host.run([program, node.socket, "remote", module, "first"])
+        took.append(int((time.monotonic() - start) * 1e6))
+        node.stop()
+        if done.returncode != 0:
+            raise LabError(done.stderr.decode(errors="replace"))
+    return took
+
+
 def bench(lab, build, module):
     provider = lab.start("provider", "--open")
     told = [word for address in provider.addresses() for word in ("--bootstrap", address)]
@@ -107,6 +126,12 @@ def main():
         with Lab(options.build / "bin", isolated=False) as lab:
             bench(lab, options.build.resolve(),
                   lab.publish(options.build / "examples" / "hello.wasm", "examples/hello.wasm"))
+        if not namespaces_allowed():
+            print("skip: peer/discovery: a LAN of network namespaces needs root")
+            return 0
+        with Lab(options.build / "bin", isolated=True) as lab:
+            module = lab.publish(options.build / "examples" / "hello.wasm", "hello.wasm")
+            row("peer/discovery", discoveries(lab, options.build.resolve(), module), "300 ms")
         return 0
     except LabError as error:
         print(f"nodes.py: {error}", file=sys.stderr)

@@ -31,8 +31,13 @@ def run(*words, check=True):
     return subprocess.run(words, check=check, capture_output=True, text=True)
 
 
+def enter(name):
+    """Before a command: it runs in that network, the rest of its world as it is."""
+    return ("nsenter", f"--net=/run/netns/{name}")
+
+
 def allowed():
-    for tool in ("ip", "nft"):
+    for tool in ("ip", "nft", "nsenter"):
         if not shutil.which(tool):
             skip(f"{tool} is not installed")
     if os.geteuid() != 0:
@@ -48,34 +53,34 @@ def make_wire():
     run("ip", "link", "add", "wire", "netns", LEFT, "type", "veth", "peer", "name", "wire",
         "netns", RIGHT)
     for name, ip in ((LEFT, LEFT_IP), (RIGHT, RIGHT_IP)):
-        run("ip", "-n", name, "link", "set", "lo", "up")
-        run("ip", "-n", name, "address", "add", f"{ip}/24", "dev", "wire")
-        run("ip", "-n", name, "link", "set", "wire", "up")
+        run(*enter(name), "ip", "link", "set", "lo", "up")
+        run(*enter(name), "ip", "address", "add", f"{ip}/24", "dev", "wire")
+        run(*enter(name), "ip", "link", "set", "wire", "up")
 
 
 def drop_udp(name):
     """No UDP leaves or enters: as behind many company firewalls."""
-    run("ip", "netns", "exec", name, "nft", "add table inet cut")
+    run(*enter(name), "nft", "add table inet cut")
     for hook in ("input", "output"):
-        run("ip", "netns", "exec", name, "nft",
+        run(*enter(name), "nft",
             f"add chain inet cut {hook} {{ type filter hook {hook} priority 0; }}")
-        run("ip", "netns", "exec", name, "nft",
+        run(*enter(name), "nft",
             f"add rule inet cut {hook} meta l4proto udp counter drop")
 
 
 def dropped(name):
-    rules = run("ip", "netns", "exec", name, "nft", "list", "table", "inet", "cut").stdout
+    rules = run(*enter(name), "nft", "list", "table", "inet", "cut").stdout
     return sum(int(count) for count in re.findall(r"counter packets (\d+)", rules))
 
 
 def allow_udp(name):
-    run("ip", "netns", "exec", name, "nft", "delete", "table", "inet", "cut")
+    run(*enter(name), "nft", "delete", "table", "inet", "cut")
 
 
 class Probe:
     def __init__(self, where, *options, before=()):
         self.process = subprocess.Popen(
-            ["ip", "netns", "exec", where, *before, str(PROBE), *options],
+            [*enter(where), *before, str(PROBE), *options],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         self.id = self.answer()[0]
 

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """plasmd start on loopback: ports, sockets, signals, the settings in force, the log."""
 
+import grp
 import json
 import os
 import signal
@@ -127,6 +128,37 @@ class Start(Case):
         self.assertEqual(stat.S_IMODE(folder.stat().st_mode), 0o755)
 
 
+class Ways(Case):
+    """Kinds of nodes and of addresses, on loopback: each has a job done by the other."""
+
+    def run_between(self, provider_words, requester_words):
+        provider = Daemon(self, "--open", *provider_words, name="provider").wait_ready()
+        status = provider.status()
+        told = [word for address in status["listen_addresses"]
+                for word in ("--bootstrap", f"{address}/p2p/{status['peer_id']}")]
+        requester = Daemon(self, *told, *requester_words, name="requester").wait_ready()
+        done = requester.phase("run", "--remote", "--json", "--stdin", "-", HELLO,
+                               stdin=b"Hello, World")
+        self.exits(done, 0)
+        self.assertEqual(json.loads(done.stdout)["provider"], status["peer_id"])
+        return provider
+
+    def test_over_ip_version_6(self):
+        both = ["--listen", "/ip6/::1/tcp/0", "--listen", "/ip6/::1/udp/0/quic-v1"]
+        provider = self.run_between(both, both)
+        for address in provider.status()["listen_addresses"]:
+            self.assertTrue(address.startswith("/ip6/::1/"), address)
+
+    def test_by_ip_version_6_over_tcp_alone(self):
+        self.run_between(["--listen", "/ip6/::1/tcp/0"], ["--listen", "/ip6/::1/tcp/0"])
+
+    def test_a_requester_that_is_a_client_of_the_dht(self):
+        self.run_between(loopback(0), ["--dht", "client", *loopback(0)])
+
+    def test_where_no_router_answers_upnp(self):
+        self.run_between([*loopback(0), "--upnp"], loopback(0))
+
+
 class Signals(Case):
     @classmethod
     def setUpClass(cls):
@@ -217,6 +249,17 @@ class Settings(Case):
         self.assertEqual(self.get_status(port, ""), 401)
         bearer = "Authorization: Bearer a-token-of-enough-bytes\r\n"
         self.assertEqual(self.get_status(port, bearer), 200)
+
+    def test_the_control_group_may_use_the_socket(self):
+        if os.geteuid() != 0:
+            self.skipTest("giving a file to another group needs root")
+        node = Daemon(self, "--no-network", "--control-group", "nogroup").wait_ready()
+        found = node.socket.stat()
+        self.assertEqual((grp.getgrgid(found.st_gid).gr_name, stat.S_IMODE(found.st_mode)),
+                         ("nogroup", 0o660))
+        unknown = Daemon(self, "--no-network", "--control-group", "no-such-group", name="other")
+        self.assertEqual(unknown.wait_end(), 2)
+        self.assertIn("no-such-group", unknown.log())
 
     def get_status(self, port, header):
         with socket.create_connection(("127.0.0.1", port)) as client:

@@ -43,6 +43,10 @@ pub const MDNS_CONNECTIONS_MAX: usize = 32;
 
 /// Connections to one peer, both directions: simultaneous dials over two transports leave a few.
 pub const CONNECTIONS_PER_PEER_MAX: u32 = 8;
+
+/// Connections on which a stream is tried: of those that two peers open to each other at once, all
+/// but one are closed again, and any of them may be asked first.
+pub const OPEN_ATTEMPTS: u32 = CONNECTIONS_PER_PEER_MAX;
 /// Connections being negotiated, inbound and outbound each.
 pub const PENDING_CONNECTIONS_MAX: u32 = 64;
 

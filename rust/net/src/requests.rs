@@ -11,7 +11,7 @@ use libp2p::{Multiaddr, PeerId, Stream, StreamProtocol};
 use tokio::time::{timeout_at, Instant};
 
 use crate::error::{Code, Error, Result};
-use crate::limits::{PING_ATTEMPTS, PROVIDERS_FOUND_MAX};
+use crate::limits::{OPEN_ATTEMPTS, PING_ATTEMPTS, PROVIDERS_FOUND_MAX};
 use crate::node::{Command, Node, Order, PING_PROTOCOL};
 use crate::peer_key;
 use crate::pump::Pump;
@@ -41,8 +41,8 @@ struct Opening {
     purpose: Purpose,
     /// Handed to a connection; otherwise waiting for one.
     started: bool,
-    /// A connection was lost while it opened; once is forgiven.
-    retried: bool,
+    /// Connections lost while it opened on them.
+    failed: u32,
 }
 
 enum Kind {
@@ -172,7 +172,7 @@ impl Node {
             protocol,
             purpose,
             started: false,
-            retried: false,
+            failed: 0,
         };
         self.requests.insert(request, deadline, Kind::Open(opening));
         self.start_or_reach(request);
@@ -403,8 +403,8 @@ impl Node {
             return; // timed out; the stream is dropped
         };
         match result {
-            Err(error) if error.code == Code::Unavailable && !opening.retried => {
-                opening.retried = true;
+            Err(error) if error.code == Code::Unavailable && opening.failed + 1 < OPEN_ATTEMPTS => {
+                opening.failed += 1;
                 opening.started = false;
                 self.start_or_reach(request);
             }

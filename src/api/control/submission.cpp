@@ -140,6 +140,9 @@ Result<void> profile(const json::value& value, Submission& out) {
 Result<void> requirement(std::string_view key, const json::value& value,
                          std::optional<std::string>& into) {
   PHASE_TRY(std::string name, text(key, value));
+  if (name.size() > manifest::kRequirementBytesMax) {
+    return wrong(key, "longer than " + std::to_string(manifest::kRequirementBytesMax) + " bytes");
+  }
   if (!name.empty()) {
     into = std::move(name);
   }

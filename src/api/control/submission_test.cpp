@@ -79,6 +79,8 @@ TEST(Submission, NamesTheKeyThatIsWrong) {
       {R"(,"level":"faith")", "level"},
       {R"(,"target":"nowhere")", "target"},
   };
+  const std::string long_region = R"(,"region":")" + std::string(129, 'x') + '"';
+  EXPECT_FALSE(parse_submission(with(long_region), {}));
   for (const auto& [more, key] : cases) {
     const auto read = parse_submission(with(more), {});
     ASSERT_FALSE(read) << more;

@@ -32,15 +32,14 @@ Result<Requirements> read_requirements(CborReader& in) {
   if (map.optional(1)) {
     PHASE_TRY(out.memory_bytes, in.uint());
   }
-  constexpr std::size_t kWordBytesMax = 128;
   if (map.optional(2)) {
-    PHASE_TRY(out.arch, job::read_text(in, kWordBytesMax));
+    PHASE_TRY(out.arch, job::read_text(in, kRequirementBytesMax));
   }
   if (map.optional(3)) {
-    PHASE_TRY(out.runtime, job::read_text(in, kWordBytesMax));
+    PHASE_TRY(out.runtime, job::read_text(in, kRequirementBytesMax));
   }
   if (map.optional(4)) {
-    PHASE_TRY(out.region, job::read_text(in, kWordBytesMax));
+    PHASE_TRY(out.region, job::read_text(in, kRequirementBytesMax));
   }
   PHASE_TRY_VOID(map.close());
   return out;

@@ -36,6 +36,9 @@ struct Requirements {
   friend bool operator==(const Requirements&, const Requirements&) = default;
 };
 
+/// Bytes of an architecture, runtime or region that is asked for.
+inline constexpr std::size_t kRequirementBytesMax = 128;
+
 struct Manifest {
   job::Job job;
   Requirements requirements;

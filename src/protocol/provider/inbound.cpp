@@ -67,7 +67,12 @@ bool Session::take(offer::Frame& frame) {
 bool Session::take_module(const Bytes& data) {
   if (expect_ != Expect::module) return false;
   if (data.size() > module_ref_->length - module_.size()) return false;
-  if (!stop_) module_.insert(module_.end(), data.begin(), data.end());
+  if (stop_) return true;
+  module_.insert(module_.end(), data.begin(), data.end());
+  // Piece by piece: the hashes of a whole large module would hold the loop for a fraction of a
+  // second.
+  module_hash_.update(data);
+  module_tree_.update(data);
   return true;
 }
 
@@ -75,10 +80,9 @@ bool Session::take_module_end() {
   if (expect_ != Expect::module) return false;
   expect_ = Expect::stdin;
   if (stop_) return true;
-  // The flat hash first: it settles every honest mistake at half the price.
   const bool same = module_.size() == module_ref_->length &&
-                    sha256(module_) == module_ref_->sha256 &&
-                    artifact_id(module_) == module_ref_->id;
+                    module_hash_.finish() == module_ref_->sha256 &&
+                    module_tree_.finish() == module_ref_->id;
   if (!same) {
     stop(kIncomplete);
     return true;

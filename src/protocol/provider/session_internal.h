@@ -11,6 +11,7 @@
 #include <map>
 
 #include "base/event.h"
+#include "base/tree_hash.h"
 #include "protocol/link/link.h"
 #include "protocol/provider/provider.h"
 #include "protocol/provider/statement_internal.h"
@@ -117,6 +118,8 @@ class Session : public std::enable_shared_from_this<Session> {
   Expect expect_ = Expect::module;
   bool module_held_ = false, module_ready_ = false;
   Bytes module_;
+  Sha256Stream module_hash_;
+  ArtifactIdStream module_tree_;
   bool reading_ = false;  // the reader coroutine runs
   bool gone_ = false;     // the requester went away, or broke the protocol
   bool ended_ = false;    // the requester's `end`

@@ -20,6 +20,8 @@
 namespace phase::worker {
 namespace {
 
+// Between the end of a run and the forks that replace its process: the receipt goes out first.
+constexpr Duration kRefillPause = 2ms;
 // Idle children that turn out to be dead before a run gives up: more than one zygote can lose.
 constexpr int kStartAttemptsMax = 3;
 
@@ -34,12 +36,14 @@ struct WasmWorker::State : std::enable_shared_from_this<WasmWorker::State> {
   std::vector<std::string> layers, warnings;
   std::deque<std::shared_ptr<sandbox::Child>> idle;
   bool refilling = false;
+  std::optional<asio::steady_timer> refill_pause;
   bool closed = false;
   std::size_t running = 0;
   std::size_t compiling = 0;
   std::deque<std::shared_ptr<asio::steady_timer>> compile_queue;
 
   void refill();
+  void refill_soon();
   Task<void> refill_loop();
   Task<Result<std::shared_ptr<sandbox::Child>>> take_child();
   Task<Result<std::shared_ptr<sandbox::Child>>> start_child(const SealedModule& module,
@@ -60,6 +64,16 @@ void WasmWorker::State::refill() {
         self->refilling = false;
       },
       asio::detached);
+}
+
+// After the end of a run: not before its receipt, which wants the processor now.
+void WasmWorker::State::refill_soon() {
+  if (closed || refill_pause) return;
+  refill_pause.emplace(executor, kRefillPause);
+  refill_pause->async_wait([self = shared_from_this()](boost::system::error_code) {
+    self->refill_pause.reset();
+    self->refill();
+  });
 }
 
 Task<void> WasmWorker::State::refill_loop() {
@@ -143,6 +157,7 @@ WasmWorker::WasmWorker(std::shared_ptr<State> state) : state_(std::move(state)) 
 
 WasmWorker::~WasmWorker() {
   state_->closed = true;
+  if (state_->refill_pause) state_->refill_pause->cancel();
   state_->idle.clear();
   for (const auto& turn : std::exchange(state_->compile_queue, {})) turn->cancel();
   state_->launcher.reset();
@@ -217,7 +232,7 @@ Task<Result<std::unique_ptr<provider::Execution>>> WasmWorker::start(const job::
   state->running++;
   std::shared_ptr<void> slot(nullptr, [state](void*) {
     state->running--;
-    state->refill();
+    state->refill_soon();
   });
   const auto module = co_await state->store->find(job.module.sha256);
   if (!module) co_return fail(Code::not_found, "the module is not prepared");
