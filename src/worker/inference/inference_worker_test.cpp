@@ -315,19 +315,29 @@ TEST_F(InferenceTest, LongPrompts) {
   InferenceRequest request = greedy(0, std::string(10'000, 'a'));
   request.job.context_tokens = 100;
   EXPECT_EQ(end_of(request), (Completion{CompletionKind::invalid, 0, "prompt_too_long"}));
-  // Old messages are left out; the last stays, and the answer to it.
+  // Old messages are left out, as few as possible; the system's and the last stay. The template
+  // refuses anything else.
+  constexpr int kOld = 100, kRoom = 100;
   std::string old;
-  for (int i = 0; i < 50; i++) {
-    old += R"({"role":"user","content":"Hello"},{"role":"assistant","content":"Hi, old talk."},)";
-  }
-  const std::string asked = R"({"role":"user","content":"What is the capital of France?"}])";
-  request = greedy(1, "{\"messages\":[" + old + asked + "}");
-  request.job.context_tokens = 100;
-  const Answer cut = ask(request);
-  EXPECT_TRUE(cut.text.starts_with("The capital of France")) << cut.text;
-  EXPECT_LT(cut.notes.back().at("done").at("prompt_tokens").to_number<int>(), 100);
-  request.prompt = to_bytes("{\"messages\":[" + old + asked + ",\"truncate\":false}");
-  EXPECT_EQ(end_of(request).reason, "prompt_too_long");
+  for (int i = 0; i < kOld; i++) old += R"({"role":"user","content":"old"},)";
+  const std::string text = json::serialize(
+      json::string("{%- if 'S' not in messages[0].content or messages[-1].content != 'new' %}"
+                   "{{ raise_exception('cut wrongly') }}{%- endif %}"
+                   "{%- for message in messages %}{{ message.content + '\\n' }}{%- endfor %}"));
+  const auto long_talk = [&](std::string_view more) {
+    InferenceRequest talk = greedy(1, R"({"messages":[{"role":"system","content":"S"},)" + old +
+                                          R"({"role":"user","content":"new"}],"template":)" + text +
+                                          std::string(more) + "}");
+    talk.job.context_tokens = kRoom;
+    talk.job.tokens_max = 1;
+    return talk;
+  };
+  const Answer cut = ask(long_talk(""));
+  ASSERT_EQ(cut.end.completion.kind, CompletionKind::limited) << cut.end.message;
+  const int kept = cut.notes.back().at("done").at("prompt_tokens").to_number<int>();
+  EXPECT_LT(kept, kRoom);
+  EXPECT_GT(kept, kRoom - 10);
+  EXPECT_EQ(end_of(long_talk(",\"truncate\":false")).reason, "prompt_too_long");
 }
 
 TEST_F(InferenceTest, AFullContextShiftsOrEnds) {

@@ -90,8 +90,23 @@ class Template {
   [[nodiscard]] Fit<Rendered> render(const ChatRequest& request,
                                      std::vector<common_chat_msg> messages) const {
     common_chat_templates_inputs inputs = inputs_of(request, std::move(messages));
-    const bool continues = inputs.continue_final_message != COMMON_CHAT_CONTINUATION_NONE;
-    inputs.force_pure_content = plain_ && request.tools.empty() && !continues;
+    // Neither calls nor a half message: the text may be taken as it comes.
+    const bool simple =
+        request.tools.empty() && inputs.continue_final_message == COMMON_CHAT_CONTINUATION_NONE;
+    inputs.force_pure_content = simple && plain_;
+    auto out = apply(inputs);
+    if (!out && simple && !inputs.force_pure_content) {
+      // The engine tries a template with talks of its own to learn its markup; one that refuses
+      // those may do for this one.
+      inputs.force_pure_content = true;
+      out = apply(inputs);
+    }
+    if (out && request.tool_choice == COMMON_CHAT_TOOL_CHOICE_REQUIRED) open_call(inputs, *out);
+    return out;
+  }
+
+ private:
+  [[nodiscard]] Fit<Rendered> apply(const common_chat_templates_inputs& inputs) const {
     Rendered out;
     try {
       out.params = common_chat_templates_apply(templates_, inputs);
@@ -100,13 +115,11 @@ class Template {
     }
     out.prompt = out.params.prompt;
     out.marked_up =
-        !inputs.force_pure_content && (!request.tools.empty() || out.params.supports_thinking);
+        !inputs.force_pure_content && (!inputs.tools.empty() || out.params.supports_thinking);
     if (inputs.force_pure_content) out.params = {};
-    if (request.tool_choice == COMMON_CHAT_TOOL_CHOICE_REQUIRED) open_call(inputs, out);
     return out;
   }
 
- private:
   // Grammars allow any text before the first call, so a model that does not want to call would talk
   // for ever. What begins a call is put into its mouth; a model that thinks first decides itself.
   void open_call(common_chat_templates_inputs inputs, Rendered& out) const {
