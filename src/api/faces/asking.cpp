@@ -118,6 +118,11 @@ Result<json::object> tool(const Fields& function) {
   PHASE_TRY(const std::string name, function.text("name"));
   PHASE_TRY(const std::string description, function.text("description"));
   PHASE_TRY(json::object * parameters, function.object("parameters"));
+  PHASE_TRY_VOID(function.boolean("strict", false));
+  PHASE_TRY(const std::string type, function.text("type"));
+  if (!type.empty() && type != "function") {
+    return function.wrong("type", "function");
+  }
   if (name.empty()) {
     return function.wrong("name", "the function's name");
   }

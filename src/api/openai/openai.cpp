@@ -95,7 +95,11 @@ void append_usage(std::string& out, const faces::Summary& summary) {
 
 void add_routes(http::Router& router, FaceRef face) {
   router.add_error_face("/v1", refusal);
+  add_chat_routes(router, face);
+  add_vector_routes(router, face);
   add_model_routes(router, face);
+  add_responses_routes(router, face);
+  add_message_routes(router, face);
 }
 
 }  // namespace phase::openai

@@ -37,8 +37,7 @@ http::Handler with(const FaceRef& face, Function function) {
 /// Appends a chat completion's or completion's `usage` object.
 void append_usage(std::string& out, const faces::Summary& summary);
 
-void add_chat_routes(http::Router& router, const FaceRef& face);
-void add_completion_routes(http::Router& router, const FaceRef& face);
+void add_chat_routes(http::Router& router, const FaceRef& face);    // completions too
 void add_vector_routes(http::Router& router, const FaceRef& face);  // embeddings, rerank
 void add_model_routes(http::Router& router, const FaceRef& face);   // models, audio
 void add_responses_routes(http::Router& router, const FaceRef& face);

@@ -1,0 +1,100 @@
+// POST /v1/responses.
+#include "api/openai/requests.h"
+#include "api/openai/response_events.h"
+#include "api/openai/routes_internal.h"
+
+namespace phase::openai {
+namespace {
+
+using faces::Part;
+using http::ByteSink;
+
+struct Running {
+  ResponseEvents events;
+  faces::Begun begun;
+};
+
+Task<void> send_events(std::shared_ptr<Running> running, ByteSink& sink) {
+  Part part = std::move(running->begun.first);
+  std::string text;
+  running->events.begin(text);
+  while (!part.done) {
+    running->events.part(text, part);
+    const Result<void> written = co_await sink.write(text);
+    if (!written) {
+      co_return;
+    }
+    text.clear();
+    Result<Part> next = co_await running->begun.reader->next();
+    if (!next) {
+      running->events.failed(text, next.error());
+      static_cast<void>(co_await sink.finish(text));
+      co_return;
+    }
+    part = std::move(*next);
+  }
+  running->events.part(text, part);
+  running->events.last(text, running->begun.reader->summary(), running->begun.reader->route());
+  static_cast<void>(co_await sink.finish(text));
+}
+
+std::string bare_id(const FaceRef& face, const lucid::Route& route) {
+  return answer_id(face, "", route);
+}
+
+Task<Reply> answer_stream(FaceRef face, json::object echoed, lucid::Ask ask) {
+  const std::string model = ask.model;
+  Result<faces::Begun> begun = co_await faces::begin(face, std::move(ask), false);
+  if (!begun) {
+    co_return error_response(named(begun.error(), model));
+  }
+  const lucid::Route& route = begun->reader->route();
+  http::Stream reply;
+  reply.content_type = "text/event-stream";
+  reply.headers = faces::answer_headers(route, nullptr);
+  const ResponseEvents events(bare_id(face, route), model, seconds(face), std::move(echoed));
+  auto running = std::make_shared<Running>(  // shared: the stream's function is copied
+      Running{events, std::move(*begun)});
+  reply.source = [running](ByteSink& sink) { return send_events(running, sink); };
+  co_return reply;
+}
+
+Task<Reply> answer_whole(FaceRef face, json::object echoed, lucid::Ask ask) {
+  const std::string model = ask.model;
+  const Result<faces::Collected> got = co_await faces::ask_whole(face, std::move(ask), false);
+  if (!got) {
+    co_return error_response(named(got.error(), model));
+  }
+  ResponseEvents events(bare_id(face, got->route), model, seconds(face), std::move(echoed));
+  std::string unused;
+  events.part(unused, got->all);
+  events.last(unused, got->summary, got->route);
+  co_return json_answer(events.whole(got->summary, got->route),
+                        faces::answer_headers(got->route, &got->summary));
+}
+
+Task<Reply> post_responses(FaceRef face, Request request) {
+  Result<ResponsesRequest> read = read_responses(as_text(request.body));
+  if (!read) {
+    co_return error_response(read.error());
+  }
+  faces::read_headers(request, read->draft.ask);
+  Result<lucid::Ask> ask = faces::finish(std::move(read->draft));
+  if (!ask) {
+    co_return error_response(ask.error());
+  }
+  json::object echoed = std::move(read->echoed);
+  if (read->stream) {
+    co_return co_await answer_stream(face, std::move(echoed), std::move(*ask));
+  }
+  co_return co_await answer_whole(face, std::move(echoed), std::move(*ask));
+}
+
+}  // namespace
+
+void add_responses_routes(http::Router& router, const FaceRef& face) {
+  router.add({http::Method::post, "/v1/responses", faces::kPromptRequestBytesMax,
+              with(face, post_responses), false, true});
+}
+
+}  // namespace phase::openai
