@@ -6,6 +6,9 @@
 
 #include <boost/json.hpp>
 
+#include "protocol/job/output.h"
+#include "protocol/receipt/receipt.h"
+
 namespace phase::faces {
 namespace {
 

@@ -7,6 +7,7 @@
 #include <boost/json.hpp>
 
 #include "base/check.h"
+#include "protocol/job/job.h"
 
 namespace phase::faces {
 namespace {

@@ -363,7 +363,8 @@ Task<Result<lucid::ModelView>> ReversingNode::show(std::string name) {
   out.model = models_.at(*found);
   out.chat_template = "{{ messages }}";
   out.metadata =
-      R"({"general.architecture":"reverse","general.name":"Tiny","tokenizer.chat_template":"{{ messages }}"})";
+      R"({"general.architecture":"reverse","general.name":"Tiny","tokenizer.chat_template":"{{ )"
+      R"(messages }}"})";
   out.parameters = 20'000'000;
   const auto recipe = recipes.find(*found);
   if (recipe != recipes.end()) {

@@ -2,6 +2,7 @@
 #include <boost/json.hpp>
 
 #include "api/ollama/requests.h"
+#include "protocol/job/job.h"
 
 namespace phase::ollama {
 namespace {

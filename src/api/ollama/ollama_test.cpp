@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include "api/faces/face_fixture.h"
+#include "protocol/receipt/receipt.h"
 
 namespace phase::ollama {
 namespace {
@@ -26,9 +27,11 @@ using OllamaBlobs = Ollama;
 using OllamaReceipts = Ollama;
 
 constexpr std::string_view kXLucid =
-    R"("x_lucid":{"receipt":"job-1","verified":true,"routed_via":"local","served_by":"12D3KooWReversingNodeOfTheTests"})";
+    R"("x_lucid":{"receipt":"job-1","verified":true,"routed_via":"local",)"
+    R"("served_by":"12D3KooWReversingNodeOfTheTests"})";
 constexpr std::string_view kCounts =
-    R"("total_duration":9000,"load_duration":7000,"prompt_eval_count":5,"prompt_eval_duration":1000,"eval_count":6,"eval_duration":2000,)";
+    R"("total_duration":9000,"load_duration":7000,"prompt_eval_count":5,)"
+    R"("prompt_eval_duration":1000,"eval_count":6,"eval_duration":2000,)";
 
 std::string at_now(std::string_view model) {
   return R"({"model":")" + std::string{model} + R"(","created_at":")" + std::string{kNow} + R"(",)";
@@ -163,8 +166,8 @@ TEST_F(OllamaChat, LoadsAndUnloads) {
             std::string::npos);
 }
 
-constexpr std::string_view kTool =
-    R"(,"tools":[{"type":"function","function":{"name":"reverse","parameters":{"type":"object"}}}])";
+constexpr std::string_view kTool = R"(,"tools":[{"type":"function","function":{"name":"reverse",)"
+                                   R"("parameters":{"type":"object"}}}])";
 
 TEST_F(OllamaChat, ToolCallsHaveObjectsAsArguments) {
   const std::string expected =
@@ -193,7 +196,9 @@ TEST_F(OllamaChat, LogprobsComeWithTheirText) {
   EXPECT_EQ(
       lines[1],
       at_now("tiny") +
-          R"("message":{"role":"assistant","content":"h"},"done":false,"logprobs":[{"token":"h","logprob":-5E-1,"bytes":[104],"top_logprobs":[{"token":"h","logprob":-5E-1,"bytes":[104]}]}]})");
+          R"("message":{"role":"assistant","content":"h"},"done":false,"logprobs":[{"token":"h",)"
+          R"("logprob":-5E-1,"bytes":[104],"top_logprobs":[{"token":"h","logprob":-5E-1,)"
+          R"("bytes":[104]}]}]})");
   EXPECT_NE(
       server
           .post("/api/generate", R"({"model":"tiny","prompt":"x","logprobs":true,"stream":false})")
@@ -298,7 +303,8 @@ TEST_F(OllamaChat, ManyRequestsOnOneConnection) {
 TEST_F(OllamaEmbed, Golden) {
   EXPECT_EQ(
       server.post("/api/embed", R"({"model":"tiny","input":["ab","abcd"]})").body,
-      R"({"model":"tiny","embeddings":[[1.7578125,0.765625,0,0],[1.7578125,0.765625,0.7734375,0.78125]],)"
+      R"({"model":"tiny","embeddings":[[1.7578125,0.765625,0,0],[1.7578125,0.765625,0.7734375,)"
+      R"(0.78125]],)"
       R"("total_duration":9000,"load_duration":7000,"prompt_eval_count":6,)" +
           std::string{kXLucid} + "}");
   EXPECT_NE(server.post("/api/embed", R"({"model":"tiny","input":"ab"})").body.find("[[1.7578125"),
@@ -330,7 +336,8 @@ TEST_F(OllamaModels, Tags) {
       R"("modified_at":"2026-01-01T00:00:00.123456789Z","size":1234567,)"
       R"("digest":"54484f4cba8e26a5ef0f0aee2b21658acd0783a081d52705d946da3bd31c0c7f",)"
       R"("details":{"parent_model":"","format":"gguf","family":"reverse","families":["reverse"],)"
-      R"("parameter_size":"20M","quantization_level":"F16","context_length":2048,"embedding_length":4}}]})");
+      R"("parameter_size":"20M","quantization_level":"F16","context_length":2048,)"
+      R"("embedding_length":4}}]})");
   EXPECT_EQ(server.send("HEAD /api/tags").status, 200);
 }
 
@@ -360,9 +367,9 @@ TEST_F(OllamaModels, Show) {
             std::string::npos);
   const json::value full =
       server
-          .post(
-              "/api/show",
-              R"({"name":"tiny","verbose":true,"system":"S","template":"T","options":{"top_k":3,"stop":["a","b"]}})")
+          .post("/api/show",
+                R"({"name":"tiny","verbose":true,"system":"S","template":"T","options":{"top_k":3,)"
+                R"("stop":["a","b"]}})")
           .parsed();
   EXPECT_EQ(full.at("model_info").at("general.name"), "Tiny");
   EXPECT_EQ(full.at("system"), "S");

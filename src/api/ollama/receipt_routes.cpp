@@ -2,6 +2,7 @@
 #include <boost/json.hpp>
 
 #include "api/ollama/routes_internal.h"
+#include "protocol/job/output.h"
 
 namespace phase::ollama {
 namespace {

@@ -4,6 +4,8 @@
 #pragma once
 
 #include "api/faces/asking.h"
+#include "base/result.h"
+#include "lucid/answer.h"
 
 namespace phase::ollama {
 

@@ -124,8 +124,9 @@ TEST(OllamaRequests, OptionsReachTheAsk) {
   EXPECT_EQ(ask.gpu_layers, -1);
   EXPECT_EQ(ask.threads, 3U);
 
-  const lucid::Ask other = generate_ask(
-      R"("options":{"num_predict":-2,"seed":-1,"num_keep":-1,"top_k":-1,"stop":"one","num_thread":0,"temperature":null})");
+  const lucid::Ask other =
+      generate_ask(R"("options":{"num_predict":-2,"seed":-1,"num_keep":-1,"top_k":-1,"stop":"one",)"
+                   R"("num_thread":0,"temperature":null})");
   EXPECT_EQ(other.tokens_max, 0U);
   EXPECT_FALSE(other.seeded);
   EXPECT_EQ(other.sampling.top_k, 0);
@@ -175,9 +176,9 @@ TEST(OllamaRequests, MessagesReachThePrompt) {
       R"({"model":"m","messages":[{"role":"assistant","content":null,"images":[],"tool_calls":)"
       R"([{"type":"function","function":{"index":0,"name":"f","description":"d"}}]}]})");
   ASSERT_TRUE(loose) << loose.error().message;
-  EXPECT_EQ(
-      json::serialize(loose->draft.prompt.at("messages")),
-      R"([{"role":"assistant","content":"","tool_calls":[{"function":{"name":"f","arguments":{}}}]}])");
+  EXPECT_EQ(json::serialize(loose->draft.prompt.at("messages")),
+            R"([{"role":"assistant","content":"","tool_calls":[{"function":{"name":"f",)"
+            R"("arguments":{}}}]}])");
   for (const char* bad :
        {R"([{"role":"king","content":"x"}])", R"([{"content":"x"}])", R"(["x"])", R"({})",
         R"([{"role":"user","content":["x"]}])", R"([{"role":"user","colour":"x"}])",
@@ -189,10 +190,10 @@ TEST(OllamaRequests, MessagesReachThePrompt) {
 }
 
 TEST(OllamaRequests, ToolsReachThePrompt) {
-  EXPECT_EQ(
-      chat_prompt(
-          R"("tools":[{"type":"function","function":{"name":"f","description":"d","parameters":{"type":"object"},"strict":true}}])"),
-      R"({"tools":[{"type":"function","function":{"name":"f","description":"d","parameters":{"type":"object"}}}]})");
+  EXPECT_EQ(chat_prompt(R"("tools":[{"type":"function","function":{"name":"f","description":"d",)"
+                        R"("parameters":{"type":"object"},"strict":true}}])"),
+            R"({"tools":[{"type":"function","function":{"name":"f","description":"d",)"
+            R"("parameters":{"type":"object"}}}]})");
   EXPECT_EQ(chat_prompt(R"("tools":[])"), "{}");
   for (const char* bad :
        {R"([1])", R"([{}])", R"([{"type":"x","function":{"name":"f"}}])", R"([{"function":{}}])",
@@ -207,8 +208,9 @@ TEST(OllamaRequests, ToolsReachThePrompt) {
 }
 
 TEST(OllamaRequests, EmbedFieldsReachThePrompt) {
-  auto read = read_embed(
-      R"({"model":"m","input":["a","b"],"truncate":false,"dimensions":3,"keep_alive":5,"options":{"num_ctx":512}})");
+  auto read =
+      read_embed(R"({"model":"m","input":["a","b"],"truncate":false,"dimensions":3,"keep_alive":5,)"
+                 R"("options":{"num_ctx":512}})");
   ASSERT_TRUE(read) << read.error().message;
   EXPECT_EQ(read->draft.ask.keep_alive, std::chrono::seconds(5));
   EXPECT_EQ(read->draft.ask.context_tokens, 512U);

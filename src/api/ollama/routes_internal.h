@@ -1,6 +1,7 @@
 // routes_internal.h — what the route files of this folder share.
 #pragma once
 
+#include "api/http/message.h"
 #include "api/ollama/ollama.h"
 #include "api/ollama/requests.h"
 

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "api/openai/requests.h"
+#include "protocol/job/job.h"
 
 namespace phase::openai {
 namespace {
@@ -64,11 +65,14 @@ std::string messages(std::string_view list) {
 }
 
 constexpr std::string_view kTool =
-    R"("tools":[{"type":"function","function":{"name":"f","description":"d","parameters":{"a":1},"strict":true}}])";
+    R"("tools":[{"type":"function","function":{"name":"f","description":"d",)"
+    R"("parameters":{"a":1},"strict":true}}])";
 constexpr std::string_view kToolPrompt =
-    R"("tools":[{"type":"function","function":{"name":"f","description":"d","parameters":{"a":1}}}])";
+    R"("tools":[{"type":"function","function":{"name":"f","description":"d",)"
+    R"("parameters":{"a":1}}}])";
 constexpr std::string_view kFlatTool =
-    R"("tools":[{"type":"function","name":"f","description":"d","parameters":{"a":1},"strict":false}])";
+    R"("tools":[{"type":"function","name":"f","description":"d","parameters":{"a":1},)"
+    R"("strict":false}])";
 
 std::string with_tool(std::string_view tool, std::string_view more) {
   return std::string{tool} + "," + std::string{more};
@@ -111,10 +115,9 @@ TEST(OpenAiRequests, ChatFieldsReachThePrompt) {
   EXPECT_EQ(chat_prompt(R"("tool_choice":"none")"), "{}");
   EXPECT_EQ(chat_prompt(R"("response_format":{"type":"json_object"})"), R"({"format":"json"})");
   EXPECT_EQ(chat_prompt(R"("response_format":{"type":"text"})"), "{}");
-  EXPECT_EQ(
-      chat_prompt(
-          R"("response_format":{"type":"json_schema","json_schema":{"name":"n","description":"d","strict":true,"schema":{"type":"object"}}})"),
-      R"({"format":{"type":"object"}})");
+  EXPECT_EQ(chat_prompt(R"("response_format":{"type":"json_schema","json_schema":{"name":"n",)"
+                        R"("description":"d","strict":true,"schema":{"type":"object"}}})"),
+            R"({"format":{"type":"object"}})");
   EXPECT_NE(chat_error(R"("response_format":{"type":"json_schema"})"), "");
   EXPECT_NE(chat_error(R"("response_format":{"type":"xml"})"), "");
   EXPECT_EQ(chat_prompt(R"("reasoning_effort":"minimal")"), R"({"think":"low"})");
@@ -191,16 +194,19 @@ TEST(OpenAiRequests, RefusesImagesAndAudioByName) {
 
 TEST(OpenAiRequests, MessagesReachThePrompt) {
   EXPECT_EQ(
-      messages(
-          R"([{"role":"developer","content":"S"},{"role":"user","content":[{"type":"text","text":"a"},{"type":"text","text":"b"}],"name":"n"}])"),
+      messages(R"([{"role":"developer","content":"S"},{"role":"user","content":[{"type":"text",)"
+               R"("text":"a"},{"type":"text","text":"b"}],"name":"n"}])"),
       R"([{"role":"system","content":"S"},{"role":"user","content":"ab"}])");
   EXPECT_EQ(
-      messages(
-          R"([{"role":"assistant","content":null,"reasoning":"t","tool_calls":[{"index":0,"id":"c","type":"function","function":{"name":"f","arguments":"{\"a\":1}"}}]},)"
-          R"({"role":"tool","tool_call_id":"c","content":"r"},{"role":"tool","name":"g","content":"s"},)"
-          R"({"role":"assistant","content":"x","reasoning_content":"u"}])"),
-      R"([{"role":"assistant","content":"","thinking":"t","tool_calls":[{"id":"c","function":{"name":"f","arguments":{"a":1}}}]},)"
-      R"({"role":"tool","content":"r","tool_name":"f","tool_call_id":"c"},{"role":"tool","content":"s","tool_name":"g"},)"
+      messages(R"([{"role":"assistant","content":null,"reasoning":"t","tool_calls":[{"index":0,)"
+               R"("id":"c","type":"function","function":{"name":"f","arguments":"{\"a\":1}"}}]},)"
+               R"({"role":"tool","tool_call_id":"c","content":"r"},{"role":"tool","name":"g",)"
+               R"("content":"s"},)"
+               R"({"role":"assistant","content":"x","reasoning_content":"u"}])"),
+      R"([{"role":"assistant","content":"","thinking":"t","tool_calls":[{"id":"c",)"
+      R"("function":{"name":"f","arguments":{"a":1}}}]},)"
+      R"({"role":"tool","content":"r","tool_name":"f","tool_call_id":"c"},{"role":"tool",)"
+      R"("content":"s","tool_name":"g"},)"
       R"({"role":"assistant","content":"x","thinking":"u"}])");
   for (const char* bad :
        {"[]", "{}", "[1]", R"([{"role":"king","content":"x"}])", R"([{"role":"user","content":1}])",
@@ -220,8 +226,9 @@ TEST(OpenAiRequests, CompletionFieldsReachThePrompt) {
   EXPECT_EQ(as_text(read("").prompt), R"({"prompt":"hi","raw":true})");
   EXPECT_EQ(rest(read(R"("suffix":"s")"), {"prompt", "raw"}), R"({"suffix":"s"})");
   EXPECT_EQ(rest(read(R"("logprobs":0)"), {"prompt", "raw"}), R"({"logprobs":0})");
-  const lucid::Ask ask = read(
-      R"("max_tokens":5,"temperature":0,"top_p":1,"frequency_penalty":1,"presence_penalty":1,"seed":2,"stop":"x")");
+  const lucid::Ask ask =
+      read(R"("max_tokens":5,"temperature":0,"top_p":1,"frequency_penalty":1,"presence_penalty":1,)"
+           R"("seed":2,"stop":"x")");
   EXPECT_EQ(ask.tokens_max, 5U);
   EXPECT_EQ(ask.sampling.temperature_ppm, 0);
   EXPECT_EQ(ask.sampling.top_p_ppm, 1'000'000);
@@ -251,7 +258,8 @@ TEST(OpenAiRequests, ResponsesFieldsReachThePrompt) {
   EXPECT_EQ(ask.conversation, "c");
   EXPECT_EQ(
       responses_prompt(
-          R"("text":{"format":{"type":"json_schema","name":"n","description":"d","strict":true,"schema":{"type":"object"}}})"),
+          R"("text":{"format":{"type":"json_schema","name":"n","description":"d","strict":true,)"
+          R"("schema":{"type":"object"}}})"),
       R"({"format":{"type":"object"}})");
   EXPECT_EQ(responses_prompt(R"("reasoning":{"effort":"low","summary":"auto"})"),
             R"({"think":"low"})");
@@ -263,10 +271,10 @@ TEST(OpenAiRequests, ResponsesFieldsReachThePrompt) {
 }
 
 TEST(OpenAiRequests, ResponsesItemsReachThePrompt) {
-  EXPECT_EQ(
-      items(
-          R"([{"role":"developer","content":"S"},{"type":"message","role":"user","id":"i","status":"completed","content":[{"type":"input_text","text":"a"},{"type":"input_text","text":"b"}]}])"),
-      R"([{"role":"system","content":"S"},{"role":"user","content":"ab"}])");
+  EXPECT_EQ(items(R"([{"role":"developer","content":"S"},{"type":"message","role":"user","id":"i",)"
+                  R"("status":"completed","content":[{"type":"input_text","text":"a"},)"
+                  R"({"type":"input_text","text":"b"}]}])"),
+            R"([{"role":"system","content":"S"},{"role":"user","content":"ab"}])");
   EXPECT_EQ(
       items(
           R"([{"type":"reasoning","id":"r","summary":[{"type":"summary_text","text":"t"}]},)"
@@ -275,7 +283,8 @@ TEST(OpenAiRequests, ResponsesItemsReachThePrompt) {
           R"({"type":"function_call","call_id":"d","name":"g","arguments":""},)"
           R"({"type":"function_call_output","call_id":"c","output":"r"},)"
           R"({"role":"assistant","content":"y"},{"role":"assistant","content":"z"}])"),
-      R"([{"role":"assistant","content":"x","thinking":"t","tool_calls":[{"id":"c","function":{"name":"f","arguments":{"a":1}}},)"
+      R"([{"role":"assistant","content":"x","thinking":"t","tool_calls":[{"id":"c",)"
+      R"("function":{"name":"f","arguments":{"a":1}}},)"
       R"({"id":"d","function":{"name":"g","arguments":{}}}]},)"
       R"({"role":"tool","content":"r","tool_name":"f","tool_call_id":"c"},)"
       R"({"role":"assistant","content":"y"},{"role":"assistant","content":"z"}])");
@@ -289,13 +298,16 @@ TEST(OpenAiRequests, ResponsesItemsReachThePrompt) {
 // ── Anthropic ──
 
 TEST(AnthropicRequests, FieldsReachThePrompt) {
-  const lucid::Ask ask = ask_of(
-      read_messages(body(
-          kMessage,
-          R"("system":[{"type":"text","text":"S","cache_control":{"type":"ephemeral"}}],"stop_sequences":["x"],)"
-          R"("temperature":0.5,"top_p":0.5,"top_k":3,"metadata":{"user_id":"u"},"thinking":{"type":"enabled","budget_tokens":5},)"
-          R"("tools":[{"type":"custom","name":"f","description":"d","input_schema":{"a":1},"cache_control":{"type":"ephemeral"}}],"tool_choice":{"type":"any"})")),
-      "all");
+  const lucid::Ask ask =
+      ask_of(read_messages(body(
+                 kMessage,
+                 R"("system":[{"type":"text","text":"S","cache_control":{"type":"ephemeral"}}],)"
+                 R"("stop_sequences":["x"],)"
+                 R"("temperature":0.5,"top_p":0.5,"top_k":3,"metadata":{"user_id":"u"},)"
+                 R"("thinking":{"type":"enabled","budget_tokens":5},)"
+                 R"("tools":[{"type":"custom","name":"f","description":"d","input_schema":{"a":1},)"
+                 R"("cache_control":{"type":"ephemeral"}}],"tool_choice":{"type":"any"})")),
+             "all");
   EXPECT_EQ(as_text(ask.prompt),
             R"({"messages":[{"role":"system","content":"S"},{"role":"user","content":"hi"}],)" +
                 std::string{kToolPrompt} + R"(,"tool_choice":"required","think":true})");
@@ -305,16 +317,21 @@ TEST(AnthropicRequests, FieldsReachThePrompt) {
   EXPECT_EQ(ask.sampling.top_p_ppm, 500'000);
   EXPECT_EQ(ask.sampling.top_k, 3);
   auto turns = read_messages(
-      R"({"model":"m","max_tokens":1,"messages":[{"role":"assistant","content":[{"type":"thinking","thinking":"t","signature":"s"},)"
-      R"({"type":"text","text":"a"},{"type":"text","text":"b"},{"type":"tool_use","id":"c","name":"f","input":{"a":1}}]},)"
-      R"({"role":"user","content":[{"type":"tool_result","tool_use_id":"c","content":[{"type":"text","text":"r"}],"is_error":true}]},)"
-      R"({"role":"user","content":[{"type":"tool_result","tool_use_id":"c","content":"r"},{"type":"text","text":"next"}]}]})");
+      R"({"model":"m","max_tokens":1,"messages":[{"role":"assistant",)"
+      R"("content":[{"type":"thinking","thinking":"t","signature":"s"},)"
+      R"({"type":"text","text":"a"},{"type":"text","text":"b"},{"type":"tool_use","id":"c",)"
+      R"("name":"f","input":{"a":1}}]},)"
+      R"({"role":"user","content":[{"type":"tool_result","tool_use_id":"c",)"
+      R"("content":[{"type":"text","text":"r"}],"is_error":true}]},)"
+      R"({"role":"user","content":[{"type":"tool_result","tool_use_id":"c","content":"r"},)"
+      R"({"type":"text","text":"next"}]}]})");
   ASSERT_TRUE(turns) << turns.error().message;
-  EXPECT_EQ(
-      json::serialize(turns->draft.prompt.at("messages")),
-      R"([{"role":"assistant","content":"ab","thinking":"t","tool_calls":[{"id":"c","function":{"name":"f","arguments":{"a":1}}}]},)"
-      R"({"role":"tool","content":"Error: r","tool_name":"f","tool_call_id":"c"},)"
-      R"({"role":"tool","content":"r","tool_name":"f","tool_call_id":"c"},{"role":"user","content":"next"}])");
+  EXPECT_EQ(json::serialize(turns->draft.prompt.at("messages")),
+            R"([{"role":"assistant","content":"ab","thinking":"t","tool_calls":[{"id":"c",)"
+            R"("function":{"name":"f","arguments":{"a":1}}}]},)"
+            R"({"role":"tool","content":"Error: r","tool_name":"f","tool_call_id":"c"},)"
+            R"({"role":"tool","content":"r","tool_name":"f","tool_call_id":"c"},{"role":"user",)"
+            R"("content":"next"}])");
 }
 
 TEST(AnthropicRequests, Refuses) {
@@ -330,12 +347,13 @@ TEST(AnthropicRequests, Refuses) {
       "max_tokens: expected a number");
   EXPECT_EQ(
       read_messages(
-          R"({"model":"m","max_tokens":1,"messages":[{"role":"user","content":[{"type":"image","source":{"type":"base64"}}]}]})")
+          R"({"model":"m","max_tokens":1,"messages":[{"role":"user","content":[{"type":"image",)"
+          R"("source":{"type":"base64"}}]}]})")
           .error()
           .message,
       "model 'm' does not support images");
-  EXPECT_FALSE(read_messages(
-      R"({"model":"m","max_tokens":1,"messages":[{"role":"user","content":[{"type":"tool_use"}]}]})"));
+  EXPECT_FALSE(read_messages(R"({"model":"m","max_tokens":1,"messages":[{"role":"user",)"
+                             R"("content":[{"type":"tool_use"}]}]})"));
 }
 
 }  // namespace

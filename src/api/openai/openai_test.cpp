@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include "api/faces/face_fixture.h"
+#include "protocol/receipt/receipt.h"
 
 namespace phase::openai {
 namespace {
@@ -26,11 +27,13 @@ using Rerank = OpenAi;
 using Anthropic = OpenAi;
 
 constexpr std::string_view kXLucid =
-    R"("x_lucid":{"receipt":"job-1","verified":true,"routed_via":"local","served_by":"12D3KooWReversingNodeOfTheTests"})";
+    R"("x_lucid":{"receipt":"job-1","verified":true,"routed_via":"local",)"
+    R"("served_by":"12D3KooWReversingNodeOfTheTests"})";
 constexpr std::string_view kUsage =
-    R"("usage":{"prompt_tokens":5,"completion_tokens":6,"total_tokens":11,"prompt_tokens_details":{"cached_tokens":2}})";
-constexpr std::string_view kTools =
-    R"(,"tools":[{"type":"function","function":{"name":"reverse","parameters":{"type":"object"}}}])";
+    R"("usage":{"prompt_tokens":5,"completion_tokens":6,"total_tokens":11,)"
+    R"("prompt_tokens_details":{"cached_tokens":2}})";
+constexpr std::string_view kTools = R"(,"tools":[{"type":"function","function":{"name":"reverse",)"
+                                    R"("parameters":{"type":"object"}}}])";
 
 std::string chat(std::string_view more) {
   return R"({"model":"tiny","messages":[{"role":"user","content":"hello"}])" + std::string{more} +
@@ -65,7 +68,8 @@ std::vector<std::string> names(const Reply& reply, bool numbered) {
 }
 
 std::string chunk(std::string_view choice) {
-  return R"({"id":"chatcmpl-job-1","object":"chat.completion.chunk","created":1767323045,"model":"tiny","system_fingerprint":"fp_lucid","choices":[)" +
+  return R"({"id":"chatcmpl-job-1","object":"chat.completion.chunk","created":1767323045,)"
+         R"("model":"tiny","system_fingerprint":"fp_lucid","choices":[)" +
          std::string{choice} + "]";
 }
 
@@ -76,7 +80,8 @@ TEST_F(OpenAiChat, Golden) {
   EXPECT_EQ(
       reply.body,
       R"({"id":"chatcmpl-job-1","object":"chat.completion","created":1767323045,"model":"tiny",)"
-      R"("system_fingerprint":"fp_lucid","choices":[{"index":0,"message":{"role":"assistant","content":"olleh"},"finish_reason":"stop"}],)" +
+      R"("system_fingerprint":"fp_lucid","choices":[{"index":0,"message":{"role":"assistant",)"
+      R"("content":"olleh"},"finish_reason":"stop"}],)" +
           std::string{kUsage} + "," + std::string{kXLucid} + "}");
   EXPECT_TRUE(reply.has("X-Lucid-Receipt-Verified: true"));
   EXPECT_TRUE(reply.has("Content-Type: application/json"));
@@ -110,11 +115,12 @@ TEST_F(OpenAiChat, Streams) {
 
 TEST_F(OpenAiChat, ToolCallsHaveTextsAsArguments) {
   const Reply whole = server.post("/v1/chat/completions", chat(kTools));
-  EXPECT_NE(
-      whole.body.find(
-          R"("message":{"role":"assistant","content":null,"tool_calls":[{"id":"call_1","type":"function",)"
-          R"("function":{"name":"reverse","arguments":"{\"text\":\"hello\"}"}}]},"finish_reason":"tool_calls")"),
-      std::string::npos)
+  EXPECT_NE(whole.body.find(
+                R"("message":{"role":"assistant","content":null,"tool_calls":[{"id":"call_1",)"
+                R"("type":"function",)"
+                R"("function":{"name":"reverse","arguments":"{\"text\":\"hello\"}"}}]},)"
+                R"("finish_reason":"tool_calls")"),
+            std::string::npos)
       << whole.body;
   const auto all =
       events(server.post("/v1/chat/completions", chat(std::string{kTools} + R"(,"stream":true)")));
@@ -135,7 +141,8 @@ TEST_F(OpenAiChat, Logprobs) {
   EXPECT_NE(
       whole.body.find(
           R"("logprobs":{"content":[{"token":"olle","logprob":-5E-1,"bytes":[111,108,108,101],)"
-          R"("top_logprobs":[{"token":"olle","logprob":-5E-1,"bytes":[111,108,108,101]}]},{"token":"h",)"),
+          R"("top_logprobs":[{"token":"olle","logprob":-5E-1,"bytes":[111,108,108,101]}]},)"
+          R"({"token":"h",)"),
       std::string::npos)
       << whole.body;
   const auto all =
@@ -150,12 +157,12 @@ TEST_F(OpenAi, ErrorsAreObjects) {
   EXPECT_EQ(unknown.status, 404);
   EXPECT_EQ(unknown.body, R"({"error":{"message":"model 'no' not found","type":"not_found_error",)"
                           R"("param":null,"code":"model_not_found"}})");
-  EXPECT_EQ(
-      server.post("/v1/chat/completions", chat(R"(,"temperature":"hot")")).body,
-      R"({"error":{"message":"temperature: expected a number from 0 to 100","type":"invalid_request_error","param":"temperature","code":null}})");
-  EXPECT_EQ(
-      server.post("/v1/chat/completions", chat(R"(,"colour":1)")).body,
-      R"({"error":{"message":"unknown field colour","type":"invalid_request_error","param":"colour","code":null}})");
+  EXPECT_EQ(server.post("/v1/chat/completions", chat(R"(,"temperature":"hot")")).body,
+            R"({"error":{"message":"temperature: expected a number from 0 to 100",)"
+            R"("type":"invalid_request_error","param":"temperature","code":null}})");
+  EXPECT_EQ(server.post("/v1/chat/completions", chat(R"(,"colour":1)")).body,
+            R"({"error":{"message":"unknown field colour","type":"invalid_request_error",)"
+            R"("param":"colour","code":null}})");
   EXPECT_EQ(server.get("/v1/nowhere").status, 404);
   EXPECT_EQ(server.get("/v1/chat/completions").status, 405);
   EXPECT_NE(server.get("/v1/nowhere").body.find(R"("error":{"message")"), std::string::npos);
@@ -174,18 +181,18 @@ TEST_F(OpenAi, ErrorsInsideAStreamAreItsLastEvent) {
   };
   const auto all = events(server.post("/v1/chat/completions", chat(R"(,"stream":true)")));
   ASSERT_EQ(all.size(), 3U);
-  EXPECT_EQ(
-      all[1],
-      R"({"error":{"message":"the model's process was lost; try again","type":"api_error","param":null,"code":null}})");
+  EXPECT_EQ(all[1],
+            R"({"error":{"message":"the model's process was lost; try again","type":"api_error",)"
+            R"("param":null,"code":null}})");
   EXPECT_EQ(all[2], "[DONE]");
   const auto failed =
       names(server.post("/v1/responses", R"({"model":"tiny","input":"x","stream":true})"), true);
   EXPECT_EQ(failed.back(), "response.failed");
   EXPECT_NE(
       server
-          .post(
-              "/v1/messages",
-              R"({"model":"tiny","max_tokens":9,"stream":true,"messages":[{"role":"user","content":"x"}]})")
+          .post("/v1/messages",
+                R"({"model":"tiny","max_tokens":9,"stream":true,"messages":[{"role":"user",)"
+                R"("content":"x"}]})")
           .body.find("event: error\ndata: {\"type\":\"error\",\"error\":{\"type\":\"api_error\""),
       std::string::npos);
 }
@@ -215,15 +222,17 @@ TEST_F(OpenAi, AClientThatLeavesCancelsTheAnswer) {
 TEST_F(OpenAiCompletions, Golden) {
   const Reply whole = server.post("/v1/completions",
                                   R"({"model":"tiny","prompt":"hello","echo":true,"logprobs":1})");
-  EXPECT_EQ(
-      whole.body,
-      R"({"id":"cmpl-job-1","object":"text_completion","created":1767323045,"model":"tiny","system_fingerprint":"fp_lucid",)"
-      R"("choices":[{"index":0,"text":"helloolleh","logprobs":{"tokens":["olle","h"],"token_logprobs":[-5E-1,-5E-1],)"
-      R"("top_logprobs":[{"olle":-5E-1},{"h":-5E-1}],"text_offset":[0,4]},"finish_reason":"stop"}],)" +
-          std::string{kUsage} + "," + std::string{kXLucid} + "}");
-  const auto all = events(server.post(
-      "/v1/completions",
-      R"({"model":"tiny","prompt":["hello"],"stream":true,"stream_options":{"include_usage":true}})"));
+  EXPECT_EQ(whole.body,
+            R"({"id":"cmpl-job-1","object":"text_completion","created":1767323045,"model":"tiny",)"
+            R"("system_fingerprint":"fp_lucid",)"
+            R"("choices":[{"index":0,"text":"helloolleh","logprobs":{"tokens":["olle","h"],)"
+            R"("token_logprobs":[-5E-1,-5E-1],)"
+            R"("top_logprobs":[{"olle":-5E-1},{"h":-5E-1}],"text_offset":[0,4]},)"
+            R"("finish_reason":"stop"}],)" +
+                std::string{kUsage} + "," + std::string{kXLucid} + "}");
+  const auto all =
+      events(server.post("/v1/completions", R"({"model":"tiny","prompt":["hello"],"stream":true,)"
+                                            R"("stream_options":{"include_usage":true}})"));
   ASSERT_EQ(all.size(), 5U);
   EXPECT_NE(all[0].find(R"("choices":[{"index":0,"text":"olle","finish_reason":null}])"),
             std::string::npos);
@@ -234,11 +243,11 @@ TEST_F(OpenAiCompletions, Golden) {
 // ── Embeddings and ranks ──
 
 TEST_F(OpenAiEmbeddings, Golden) {
-  EXPECT_EQ(
-      server.post("/v1/embeddings", R"({"model":"tiny","input":"ab","user":"u"})").body,
-      R"({"object":"list","data":[{"object":"embedding","index":0,"embedding":[1.7578125,0.765625,0,0]}],)"
-      R"("model":"tiny","usage":{"prompt_tokens":2,"total_tokens":2},)" +
-          std::string{kXLucid} + "}");
+  EXPECT_EQ(server.post("/v1/embeddings", R"({"model":"tiny","input":"ab","user":"u"})").body,
+            R"({"object":"list","data":[{"object":"embedding","index":0,"embedding":[1.7578125,)"
+            R"(0.765625,0,0]}],)"
+            R"("model":"tiny","usage":{"prompt_tokens":2,"total_tokens":2},)" +
+                std::string{kXLucid} + "}");
   const json::value packed =
       server
           .post("/v1/embeddings",
@@ -261,12 +270,14 @@ TEST_F(OpenAiEmbeddings, Golden) {
 TEST_F(Rerank, Golden) {
   EXPECT_EQ(
       server
-          .post(
-              "/v1/rerank",
-              R"({"model":"tiny","query":"abcd","documents":["x",{"text":"abc"},"ab"],"top_n":2,"return_documents":true})")
+          .post("/v1/rerank",
+                R"({"model":"tiny","query":"abcd","documents":["x",{"text":"abc"},"ab"],"top_n":2,)"
+                R"("return_documents":true})")
           .body,
-      R"({"object":"list","model":"tiny","results":[{"index":1,"relevance_score":7.5E-1,"document":{"text":"abc"}},)"
-      R"({"index":2,"relevance_score":5E-1,"document":{"text":"ab"}}],"usage":{"prompt_tokens":4,"total_tokens":4},)" +
+      R"({"object":"list","model":"tiny","results":[{"index":1,"relevance_score":7.5E-1,)"
+      R"("document":{"text":"abc"}},)"
+      R"({"index":2,"relevance_score":5E-1,"document":{"text":"ab"}}],)"
+      R"("usage":{"prompt_tokens":4,"total_tokens":4},)" +
           std::string{kXLucid} + "}");
   EXPECT_EQ(server.node.asks.back().prompt_kind, 3);
   EXPECT_EQ(as_text(server.node.asks.back().prompt),
@@ -288,9 +299,9 @@ TEST_F(Rerank, Golden) {
 // ── Models ──
 
 TEST_F(OpenAiModels, AreListed) {
-  EXPECT_EQ(
-      server.get("/v1/models").body,
-      R"({"object":"list","data":[{"id":"tiny:latest","object":"model","created":1767225600,"owned_by":"library"}]})");
+  EXPECT_EQ(server.get("/v1/models").body,
+            R"({"object":"list","data":[{"id":"tiny:latest","object":"model","created":1767225600,)"
+            R"("owned_by":"library"}]})");
   EXPECT_EQ(server.get("/v1/models/tiny").body,
             R"({"id":"tiny","object":"model","created":1767225600,"owned_by":"library"})");
   EXPECT_EQ(server.get("/v1/models/library/tiny%3Alatest").status, 200);
@@ -298,9 +309,10 @@ TEST_F(OpenAiModels, AreListed) {
 }
 
 TEST_F(OpenAiModels, RefusesAudio) {
-  const Reply reply = server.post(
-      "/v1/audio/transcriptions",
-      "--b\r\nContent-Disposition: form-data; name=\"model\"\r\n\r\nwhisper\r\n--b--\r\n");
+  const Reply reply =
+      server.post("/v1/audio/transcriptions",
+                  "--b\r\nContent-Disposition: form-data; name=\"model\"\r\n\r\nwhisper\r\n--b\r\n"
+                  "Content-Disposition: form-data; name=\"file\"\r\n\r\nRIFF\r\n--b--\r\n");
   EXPECT_EQ(reply.status, 400);
   EXPECT_NE(reply.body.find(R"("message":"model 'whisper' does not support audio")"),
             std::string::npos);
@@ -321,9 +333,9 @@ TEST_F(OpenAiResponses, Golden) {
       json::serialize(whole.at("output")),
       R"([{"id":"msg_job-1_0","type":"message","status":"completed","role":"assistant","content":)"
       R"([{"type":"output_text","text":"olleh","annotations":[],"logprobs":[]}]}])");
-  EXPECT_EQ(
-      json::serialize(whole.at("usage")),
-      R"({"input_tokens":5,"input_tokens_details":{"cached_tokens":2},"output_tokens":6,"output_tokens_details":{"reasoning_tokens":0},"total_tokens":11})");
+  EXPECT_EQ(json::serialize(whole.at("usage")),
+            R"({"input_tokens":5,"input_tokens_details":{"cached_tokens":2},"output_tokens":6,)"
+            R"("output_tokens_details":{"reasoning_tokens":0},"total_tokens":11})");
   EXPECT_EQ(whole.at("x_lucid").at("receipt"), "job-1");
   EXPECT_EQ(whole.at("store"), false);
 }
@@ -350,18 +362,19 @@ TEST_F(OpenAiResponses, Streams) {
 }
 
 TEST_F(OpenAiResponses, CallsAreItems) {
-  const Reply reply = server.post(
-      "/v1/responses",
-      R"({"model":"tiny","input":"hello","stream":true,"tools":[{"type":"function","name":"reverse","parameters":{}}]})");
+  const Reply reply =
+      server.post("/v1/responses",
+                  R"({"model":"tiny","input":"hello","stream":true,"tools":[{"type":"function",)"
+                  R"("name":"reverse","parameters":{}}]})");
   EXPECT_EQ(names(reply, true),
             (std::vector<std::string>{
                 "response.created", "response.in_progress", "response.output_item.added",
                 "response.function_call_arguments.delta", "response.function_call_arguments.done",
                 "response.output_item.done", "response.completed"}));
   const json::value last = faces::parse_json(events(reply).back()).value();
-  EXPECT_EQ(
-      json::serialize(last.at("response").at("output")),
-      R"([{"id":"fc_job-1_0","type":"function_call","status":"completed","call_id":"call_1","name":"reverse","arguments":"{\"text\":\"hello\"}"}])");
+  EXPECT_EQ(json::serialize(last.at("response").at("output")),
+            R"([{"id":"fc_job-1_0","type":"function_call","status":"completed","call_id":"call_1",)"
+            R"("name":"reverse","arguments":"{\"text\":\"hello\"}"}])");
 }
 
 TEST_F(OpenAiResponses, SayWhenALimitEndedThem) {
@@ -387,11 +400,12 @@ std::string message(std::string_view more) {
 }
 
 TEST_F(Anthropic, Golden) {
-  EXPECT_EQ(
-      server.post("/v1/messages", message("")).body,
-      R"({"id":"msg_job-1","type":"message","role":"assistant","model":"tiny","content":[{"type":"text","text":"olleh"}],)"
-      R"("stop_reason":"end_turn","stop_sequence":null,"usage":{"input_tokens":5,"cache_read_input_tokens":2,"output_tokens":6},)" +
-          std::string{kXLucid} + "}");
+  EXPECT_EQ(server.post("/v1/messages", message("")).body,
+            R"({"id":"msg_job-1","type":"message","role":"assistant","model":"tiny",)"
+            R"("content":[{"type":"text","text":"olleh"}],)"
+            R"("stop_reason":"end_turn","stop_sequence":null,"usage":{"input_tokens":5,)"
+            R"("cache_read_input_tokens":2,"output_tokens":6},)" +
+                std::string{kXLucid} + "}");
   const json::value called =
       server.post("/v1/messages", message(R"(,"tools":[{"name":"reverse","input_schema":{}}])"))
           .parsed();

@@ -1,6 +1,7 @@
 // routes_internal.h — what the route files of this folder share.
 #pragma once
 
+#include "api/http/message.h"
 #include "api/openai/openai.h"
 
 namespace phase::openai {
