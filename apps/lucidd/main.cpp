@@ -5,11 +5,10 @@
 
 #include "daemon.h"
 
+namespace phase::lucidd {
 namespace {
 
-using namespace phase::lucidd;
-
-phase::Result<int> run(const CommandLine& line, const std::filesystem::path& program_folder) {
+Result<int> run(const CommandLine& line, const std::filesystem::path& program_folder) {
   switch (line.verb) {
     case Verb::version:
       std::cout
@@ -17,10 +16,10 @@ phase::Result<int> run(const CommandLine& line, const std::filesystem::path& pro
              "\nPhase: language models on your machine or the mesh, with receipts that verify\n";
       return 0;
     case Verb::policy_show:
-      std::cout << phase::lucid::default_policy_text();
+      std::cout << lucid::default_policy_text();
       return 0;
     case Verb::policy_check: {
-      PHASE_TRY(const auto policy, phase::lucid::read_policy(*line.policy_file));
+      PHASE_TRY(const auto policy, lucid::read_policy(*line.policy_file));
       std::cout << line.policy_file->string() << " is right: "
                 << (policy.allow_unauthenticated_jobs ? "anybody may send jobs"
                     : policy.authorized_submitters.empty()
@@ -35,13 +34,12 @@ phase::Result<int> run(const CommandLine& line, const std::filesystem::path& pro
       return serve(settings);
     }
   }
-  return phase::fail(phase::Code::internal, "no such command");
+  return fail(Code::internal, "no such command");
 }
 
 }  // namespace
 
-int main(int argc, char** argv) {
-  std::signal(SIGPIPE, SIG_IGN);  // a reader that went away is an error of one write, not our end
+int program(int argc, char** argv) {
   const auto parsed = parse_command_line(argc, argv);
   if (const int* const status = std::get_if<int>(&parsed)) return *status;
   std::error_code error;
@@ -49,7 +47,14 @@ int main(int argc, char** argv) {
   const auto status = run(std::get<CommandLine>(parsed), self.parent_path());
   if (!status) {
     std::cerr << "lucidd: " << status.error().text() << '\n';
-    return phase::code_exit_status(status.error().code);
+    return code_exit_status(status.error().code);
   }
   return *status;
+}
+
+}  // namespace phase::lucidd
+
+int main(int argc, char** argv) {
+  std::signal(SIGPIPE, SIG_IGN);  // a reader that went away is an error of one write, not our end
+  return phase::lucidd::program(argc, argv);
 }

@@ -135,10 +135,12 @@ Result<void> choose_worker(const CommandLine& line, const Environment& environme
 void read_mesh(const CommandLine& line, lucid::LucidNode::Options& node) {
   if (line.no_network) return;
   mesh::Mesh::Options mesh;
+  mesh.peer.listen.clear();
   const std::string port = std::to_string(line.libp2p_port);
-  for (const std::string host : line.loopback_only
-                                    ? std::vector<std::string>{"/ip4/127.0.0.1"}
-                                    : std::vector<std::string>{"/ip4/0.0.0.0", "/ip6/::"}) {
+  const std::vector<std::string> hosts = line.loopback_only
+                                             ? std::vector<std::string>{"/ip4/127.0.0.1"}
+                                             : std::vector<std::string>{"/ip4/0.0.0.0", "/ip6/::"};
+  for (const std::string& host : hosts) {
     mesh.peer.listen.push_back(host + "/udp/" + port + "/quic-v1");
     mesh.peer.listen.push_back(host + "/tcp/" + port);
   }

@@ -207,8 +207,9 @@ class Lab:
         # Copies: the folder the programs were built in may be closed to the hosts' users.
         self.programs = self.folder / "bin"
         self.programs.mkdir(mode=0o755)
-        for name in ("plasmd", "phase", "phase-worker"):
-            shutil.copy(pathlib.Path(binaries) / name, self.programs / name)
+        for name in ("plasmd", "lucidd", "phase", "phase-worker"):
+            if (pathlib.Path(binaries) / name).exists():
+                shutil.copy(pathlib.Path(binaries) / name, self.programs / name)
         if self.namespaces:
             run(["ip", "netns", "add", self.hub])
             run([*enter(self.hub), "ip", "link", "add", "hub", "type", "bridge"])

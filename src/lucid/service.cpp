@@ -158,7 +158,8 @@ struct Service::State : std::enable_shared_from_this<Service::State> {
     Instant begun;
   };
   [[nodiscard]] Task<Result<Way>> choose(const Ask& ask);
-  [[nodiscard]] job::InferenceJob make_job(const Ask& ask, const ArtifactId& id, std::string name);
+  [[nodiscard]] job::InferenceJob make_job(const Ask& ask, const ArtifactId& id, std::string name,
+                                           std::uint64_t tokens_max);
   static Task<void> run(std::shared_ptr<State> self, std::shared_ptr<Asking> asking, Way way);
   void keep(const Asking& asking, const requester::Outcome& outcome);
   void conclude(Asking& asking, const requester::Outcome& outcome, Instant begun);
@@ -179,7 +180,8 @@ Service::~Service() {
   state_->closed = true;
 }
 
-job::InferenceJob Service::State::make_job(const Ask& ask, const ArtifactId& id, std::string name) {
+job::InferenceJob Service::State::make_job(const Ask& ask, const ArtifactId& id, std::string name,
+                                           std::uint64_t tokens_max) {
   job::InferenceJob out;
   out.model = id;
   out.model_name = std::move(name);
@@ -187,7 +189,7 @@ job::InferenceJob Service::State::make_job(const Ask& ask, const ArtifactId& id,
   out.prompt = job::commit(ask.prompt);
   out.sampling = ask.sampling;
   if (!ask.seeded) out.sampling.seed = world.random.below(UINT32_MAX);
-  out.tokens_max = ask.tokens_max == 0 ? options.tokens_max : ask.tokens_max;
+  out.tokens_max = ask.tokens_max == 0 ? tokens_max : ask.tokens_max;
   out.context_tokens = ask.context_tokens;
   out.stop = ask.stop;
   return out;
@@ -224,10 +226,12 @@ Task<Result<Service::State::Way>> Service::State::choose(const Ask& ask) {
     id = *found;
     way.network = world.mesh;
   }
-  const job::Job job = make_job(ask, id, name->text());
+  const bool here = way.model != nullptr;
+  const job::Job job =
+      make_job(ask, id, name->text(), here ? options.tokens_max : options.tokens_max_away);
   PHASE_CO_TRY_VOID(job::check(job));
   way.request.job = job;
-  way.request.wall_limit_ms = options.wall_limit_ms;
+  way.request.wall_limit_ms = here ? options.wall_limit_ms : options.wall_limit_away_ms;
   co_return way;
 }
 

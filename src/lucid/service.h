@@ -43,6 +43,9 @@ class Service final : public Lucid {
   struct Options {
     std::uint64_t tokens_max = 1'000'000;     ///< of one answer when the client does not say
     std::uint64_t wall_limit_ms = 3'600'000;  ///< of one answer
+    /// The same for answers of others: what a policy grants unless its operator changed it.
+    std::uint64_t tokens_max_away = 8'192;
+    std::uint64_t wall_limit_away_ms = 600'000;
     requester::RequesterLimits requester;
     /// Content id and name of a model that others have, by the name a client wrote. Empty: none.
     using Resolve = std::function<Task<Result<ArtifactId>>(ModelName)>;
