@@ -9,6 +9,7 @@
 #include <boost/json.hpp>
 
 #include "base/event.h"
+#include "lucid/recipe.h"
 
 namespace phase::lucid {
 namespace {
@@ -157,7 +158,7 @@ struct Service::State : std::enable_shared_from_this<Service::State> {
     KeepAlive keep_alive;
     Instant begun;
   };
-  [[nodiscard]] Task<Result<Way>> choose(const Ask& ask);
+  [[nodiscard]] Task<Result<Way>> choose(Ask& ask);
   [[nodiscard]] job::InferenceJob make_job(const Ask& ask, const ArtifactId& id, std::string name,
                                            std::uint64_t tokens_max);
   static Task<void> run(std::shared_ptr<State> self, std::shared_ptr<Asking> asking, Way way);
@@ -195,7 +196,7 @@ job::InferenceJob Service::State::make_job(const Ask& ask, const ArtifactId& id,
   return out;
 }
 
-Task<Result<Service::State::Way>> Service::State::choose(const Ask& ask) {
+Task<Result<Service::State::Way>> Service::State::choose(Ask& ask) {
   const auto self = shared_from_this();
   Way way;
   way.begun = world.clock.now();
@@ -205,6 +206,8 @@ Task<Result<Service::State::Way>> Service::State::choose(const Ask& ask) {
   way.model = co_await world.catalog.find(*name);
   ArtifactId id;
   if (way.model != nullptr) {
+    PHASE_CO_TRY_VOID(check_fitness(way.model->info, ask.model, ask));
+    PHASE_CO_TRY_VOID(apply_recipe(way.model->recipe, ask));
     id = way.model->content.id;
     way.network = &world.local;
     way.request.provider = world.key.public_key();
@@ -218,8 +221,9 @@ Task<Result<Service::State::Way>> Service::State::choose(const Ask& ask) {
                            options.may_leave && options.may_leave(*name);
     if (!may_leave) {
       const bool could = world.mesh == nullptr && !ask.local_only;
-      co_return fail(Code::not_found, "model '" + printable(ask.model, 80) + "' not found",
-                     could ? "lucidd model add FILE.gguf, or turn the mesh on: --mesh" : "");
+      co_return fail(
+          Code::not_found, "model '" + printable(ask.model, 80) + "' not found",
+          could ? "put its GGUF file into the model folder, or turn the mesh on: --mesh" : "");
     }
     Result<ArtifactId> found = co_await options.resolve(*name);
     if (!found) co_return fail(found.error());
