@@ -44,10 +44,29 @@ Result<void> read_engine_options(const Fields& fields, Draft& draft) {
   return {};
 }
 
+/// Options of older clients: those that change nothing here, of the right type.
+Result<void> read_older_options(const Fields& fields) {
+  for (const char* flag : {"penalize_newline", "numa", "low_vram", "f16_kv", "use_mlock"}) {
+    PHASE_TRY_VOID(fields.boolean(flag, false));
+  }
+  constexpr double kFar = 1e9;
+  for (const char* number :
+       {"mirostat_eta", "mirostat_tau", "num_gqa", "rope_frequency_base", "rope_frequency_scale"}) {
+    PHASE_TRY_VOID(fields.ppm(number, 0, kFar));
+  }
+  PHASE_TRY(const auto tail_free, fields.ppm("tfs_z", 0, kFar));
+  if (tail_free && *tail_free != 1'000'000) {
+    return fail(Code::invalid_argument,
+                "options.tfs_z: this sampler is not offered; leave it at 1");
+  }
+  return {};
+}
+
 Result<void> read_options(json::object& options, std::string place, Draft& draft) {
   PHASE_TRY(const Fields fields, Fields::open(options, "ollama.options", std::move(place)));
   PHASE_TRY_VOID(faces::read_sampling(fields, draft));
   PHASE_TRY_VOID(read_engine_options(fields, draft));
+  PHASE_TRY_VOID(read_older_options(fields));
   PHASE_TRY(const auto predict, fields.integer("num_predict", -2, faces::kTokensMax));
   draft.ask.tokens_max = static_cast<std::uint64_t>(std::max<std::int64_t>(predict.value_or(0), 0));
   PHASE_TRY(const auto keep, fields.integer("num_keep", -1, kIntMax));

@@ -141,7 +141,7 @@ TEST(OllamaRequests, RefusesOptionsWithoutEffect) {
             "options.main_gpu: only the first GPU is used; leave it at 0");
   EXPECT_EQ(chat_error(R"("options":{"use_mmap":false})"),
             "options.use_mmap: models are always mapped");
-  EXPECT_EQ(chat_error(R"("options":{"mirostat":1})"), "unknown field options.mirostat");
+  EXPECT_EQ(chat_error(R"("options":{"miro":1})"), "unknown field options.miro");
   EXPECT_EQ(chat_error(R"("options":{"top_p":"high"})"),
             "options.top_p: expected a number from 0 to 1");
   EXPECT_EQ(chat_error(R"("options":{"top_p":1.5})"),
@@ -151,6 +151,34 @@ TEST(OllamaRequests, RefusesOptionsWithoutEffect) {
   EXPECT_EQ(chat_error(R"("options":[])"), "options: expected an object");
   EXPECT_NE(chat_error(R"("options":{"stop":[1]})"), "");
   EXPECT_NE(chat_error(R"("options":{"stop":")" + std::string(4'097, 'x') + R"("})"), "");
+}
+
+TEST(OllamaRequests, TakesOptionsOfOlderClients) {
+  for (const char* taken :
+       {R"({"mirostat":0,"mirostat_eta":0.1,"mirostat_tau":5.0})", R"({"mirostat":null})",
+        R"({"tfs_z":1.0})", R"({"tfs_z":null,"vocab_only":false,"embedding_only":false})",
+        R"({"penalize_newline":true,"numa":false,"low_vram":true,"f16_kv":true})",
+        R"({"use_mlock":true,"logits_all":false,"num_gqa":8})",
+        R"({"rope_frequency_base":10000.0,"rope_frequency_scale":1.0})"}) {
+    EXPECT_TRUE(read_chat(with(kChat, "\"options\":" + std::string{taken}))) << taken;
+  }
+  const std::pair<const char*, const char*> refused[] = {
+      {R"({"mirostat":2})", "options.mirostat: this sampler is not offered; leave it at 0"},
+      {R"({"tfs_z":0.5})", "options.tfs_z: this sampler is not offered; leave it at 1"},
+      {R"({"vocab_only":true})", "options.vocab_only: a model without weights answers nothing"},
+      {R"({"embedding_only":true})", "options.embedding_only: what a model can stands in its file"},
+      {R"({"logits_all":true})", "options.logits_all: ask for logprobs instead"},
+      {R"({"numa":"yes"})", "options.numa: expected true or false"},
+  };
+  for (const auto& [options, why] : refused) {
+    EXPECT_EQ(chat_error("\"options\":" + std::string{options}), why);
+  }
+  for (const char* wrong : {R"({"mirostat_eta":"x"})", R"({"mirostat_tau":[]})",
+                            R"({"num_gqa":"8"})", R"({"penalize_newline":1})", R"({"low_vram":1})",
+                            R"({"f16_kv":"on"})", R"({"use_mlock":0.5})",
+                            R"({"rope_frequency_base":true})", R"({"rope_frequency_scale":{}})"}) {
+    EXPECT_NE(chat_error("\"options\":" + std::string{wrong}), "") << wrong;
+  }
 }
 
 TEST(OllamaRequests, RefusesImagesByName) {

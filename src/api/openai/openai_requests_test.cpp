@@ -223,9 +223,9 @@ TEST(OpenAiRequests, CompletionFieldsReachThePrompt) {
   const auto read = [](std::string_view more) {
     return ask_of(read_completion(body(kPrompt, more)), more);
   };
-  EXPECT_EQ(as_text(read("").prompt), R"({"prompt":"hi","raw":true})");
-  EXPECT_EQ(rest(read(R"("suffix":"s")"), {"prompt", "raw"}), R"({"suffix":"s"})");
-  EXPECT_EQ(rest(read(R"("logprobs":0)"), {"prompt", "raw"}), R"({"logprobs":0})");
+  EXPECT_EQ(as_text(read("").prompt), R"({"prompt":"hi"})");
+  EXPECT_EQ(rest(read(R"("suffix":"s")"), {"prompt"}), R"({"suffix":"s"})");
+  EXPECT_EQ(rest(read(R"("logprobs":0)"), {"prompt"}), R"({"logprobs":0})");
   const lucid::Ask ask =
       read(R"("max_tokens":5,"temperature":0,"top_p":1,"frequency_penalty":1,"presence_penalty":1,)"
            R"("seed":2,"stop":"x")");

@@ -121,7 +121,6 @@ Result<CompletionRequest> read_completion(std::string_view body) {
   PHASE_TRY_VOID(read_stream(fields, out.stream, out.usage));
   PHASE_TRY_VOID(read_wishes(fields, out.draft));
   out.draft.prompt["prompt"] = prompts.front();
-  out.draft.prompt["raw"] = true;
   PHASE_TRY(const std::string suffix, fields.text("suffix"));
   if (!suffix.empty()) {
     out.draft.prompt["suffix"] = suffix;
