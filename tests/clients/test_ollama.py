@@ -135,7 +135,7 @@ def test_chat_streamed(client, chat_model):
     parts = list(client.chat(chat_model, user("Why is the sky blue?"), stream=True,
                              options=GREEDY))
     assert joined(parts) == expected.SKY
-    assert len(parts) > 10
+    assert len(parts) > 3
     assert [part.done for part in parts] == [False] * (len(parts) - 1) + [True]
     assert parts[-1].done_reason == "stop" and parts[-1].eval_count >= len(parts) - 2
 

@@ -52,7 +52,7 @@ def test_chat_streamed(client, chat_model):
                       stream_options={"include_usage": True}))
     deltas = [chunk.choices[0] for chunk in chunks if chunk.choices]
     assert "".join(choice.delta.content or "" for choice in deltas) == expected.SKY
-    assert len(deltas) > 10 and len({chunk.id for chunk in chunks}) == 1
+    assert len(deltas) > 3 and len({chunk.id for chunk in chunks}) == 1
     assert [choice.finish_reason for choice in deltas if choice.finish_reason] == ["stop"]
     assert not chunks[-1].choices and chunks[-1].usage.completion_tokens > 10
     assert all(chunk.usage is None for chunk in chunks[:-1])
@@ -214,7 +214,7 @@ def test_responses_streamed(client, chat_model):
                  "response.output_text.done", "response.output_item.done"):
         assert kinds.count(kind) == 1, kind
     deltas = [event.delta for event in events if event.type == "response.output_text.delta"]
-    assert "".join(deltas) == expected.SKY and len(deltas) > 10
+    assert "".join(deltas) == expected.SKY and len(deltas) > 3
     assert events[-1].response.output_text == expected.SKY
     numbers = [event.sequence_number for event in events]
     assert numbers == sorted(set(numbers))
