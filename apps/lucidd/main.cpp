@@ -56,5 +56,6 @@ int program(int argc, char** argv) {
 
 int main(int argc, char** argv) {
   std::signal(SIGPIPE, SIG_IGN);  // a reader that went away is an error of one write, not our end
+  std::signal(SIGXFSZ, SIG_IGN);  // a file that may not grow, likewise
   return phase::lucidd::program(argc, argv);
 }
