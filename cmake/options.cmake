@@ -33,6 +33,10 @@ if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
     -Wno-maybe-uninitialized -Wno-restrict -Wno-stringop-overflow -Wno-array-bounds
     -Wno-mismatched-new-delete -Wno-dangling-pointer)
 endif()
+if(CMAKE_CXX_COMPILER_ID STREQUAL "Clang")
+  # std::stable_sort of libstdc++ 12 calls what C++17 deprecates.
+  target_compile_options(phase_flags INTERFACE -Wno-deprecated-declarations)
+endif()
 target_compile_definitions(phase_flags INTERFACE _FORTIFY_SOURCE=2 PHASE_VERSION="${PROJECT_VERSION}")
 if(PHASE_SANITIZE)
   target_compile_options(phase_flags INTERFACE -fsanitize=${PHASE_SANITIZE} -fno-omit-frame-pointer -U_FORTIFY_SOURCE)

@@ -72,7 +72,7 @@ std::unique_ptr<StdinPump> start_pump(const Globals& globals, const StdinChoice&
   }
   auto client = std::make_shared<sdk::Client>(std::move(*connected));
   return std::make_unique<StdinPump>(
-      choice.descriptor, std::move(choice.first),
+      choice.descriptor, choice.first,
       [client, &job](ByteView bytes, bool end) {
         return client->write_stdin(job, bytes, end).has_value();
       },

@@ -108,6 +108,7 @@ class Child {
       return fail_errno(errno, "cannot make a pipe");
     }
     std::vector<char*> argv;
+    argv.reserve(command.size() + 1);
     for (const std::string& word : command) {
       argv.push_back(const_cast<char*>(word.c_str()));  // execvp's signature; it changes nothing
     }

@@ -7,6 +7,6 @@
 
 #include "worker/sandbox/control.h"
 
-extern "C" [[noreturn]] void abort() noexcept {
+extern "C" void abort() noexcept {  // declared noreturn by the C library
   ::_exit(phase::sandbox::control::kExitAborted);
 }

@@ -193,7 +193,7 @@ std::optional<json::value> from_environment(const ConfigKey& key, std::string_vi
   while (!text.empty()) {
     const std::size_t comma = std::min(text.find(','), text.size());
     if (comma > 0) {
-      list.emplace_back(json::string_view(text.data(), comma));
+      list.emplace_back(json::string_view(text.substr(0, comma)));
     }
     text.remove_prefix(std::min(comma + 1, text.size()));
   }

@@ -4,11 +4,10 @@
 
 #include "commands.h"
 
+namespace phase::plasmd {
 namespace {
 
-using namespace phase::plasmd;
-
-phase::Result<int> run(const CommandLine& line) {
+Result<int> run(const CommandLine& line) {
   switch (line.verb) {
     case Verb::version:
       std::cout << "plasmd version " PHASE_VERSION
@@ -26,13 +25,12 @@ phase::Result<int> run(const CommandLine& line) {
       return one_shot_command(line, settings);
     }
   }
-  return phase::fail(phase::Code::internal, "no such command");
+  return fail(Code::internal, "no such command");
 }
 
 }  // namespace
 
-int main(int argc, char** argv) {
-  std::signal(SIGPIPE, SIG_IGN);  // a reader that went away is an error of one write, not our end
+int program(int argc, char** argv) {
   const auto parsed = parse_command_line(argc, argv);
   if (const int* const status = std::get_if<int>(&parsed)) {
     return *status;
@@ -40,7 +38,14 @@ int main(int argc, char** argv) {
   const auto status = run(std::get<CommandLine>(parsed));
   if (!status) {
     std::cerr << "plasmd: " << status.error().text() << '\n';
-    return phase::code_exit_status(status.error().code);
+    return code_exit_status(status.error().code);
   }
   return *status;
+}
+
+}  // namespace phase::plasmd
+
+int main(int argc, char** argv) {
+  std::signal(SIGPIPE, SIG_IGN);  // a reader that went away is an error of one write, not our end
+  return phase::plasmd::program(argc, argv);
 }

@@ -53,7 +53,7 @@ class RemoteNetwork final : public requester::Network {
     identity::PublicKey self;
     asio::any_io_executor executor;
   };
-  RemoteNetwork(World world, RemoteLimits limits = {});
+  explicit RemoteNetwork(World world, RemoteLimits limits = {});
   ~RemoteNetwork() override;
 
   /// Those with a free place first, then nearest first. Answers from memory while that is fresh,

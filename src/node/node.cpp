@@ -156,6 +156,7 @@ void Node::State::close() {
 Task<Result<std::unique_ptr<Node>>> Node::start(World world, Options options) {
   auto state = std::make_shared<State>(world, std::move(options));
   std::unique_ptr<Node> node(new Node(state));  // its destructor takes down what was begun
+  state->options.store.owner = world.key.public_key();
   PHASE_CO_TRY(state->store, store::Store::open(state->options.store, world.clock.now_utc()));
   PHASE_CO_TRY(state->local, LocalNode::start({world.clock, world.random, world.key, *state->store,
                                                *state->store, world.executor, world.log},

@@ -138,6 +138,7 @@ void Network::Delete::operator()(phase_net* net) const noexcept {
 Result<Network> Network::start(const identity::KeyPair& key, const Options& options) {
   PHASE_CHECK(key.seed().size() == PHASE_NET_KEY_BYTES);
   std::vector<const char*> listen;
+  listen.reserve(options.listen.size());
   for (const std::string& address : options.listen) listen.push_back(address.c_str());
   phase_net_options_t raw{};
   raw.seed = key.seed().data();

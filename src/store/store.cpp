@@ -211,7 +211,8 @@ Result<void> Store::admit(const manifest::JobId& id, UtcTime created, UtcTime ex
 Result<void> Store::keep(const manifest::SignedManifest& manifest,
                          const receipt::SignedReceipt& receipt) {
   State& s = *state_;
-  const bool to_disk = s.options.durability == Durability::power;
+  const bool to_disk =
+      s.options.durability == Durability::power && manifest.requester != s.options.owner;
   if (to_disk) {
     PHASE_TRY_VOID(s.database.execute("PRAGMA synchronous=FULL"));
   }

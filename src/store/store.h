@@ -51,6 +51,9 @@ struct StoreOptions {
   std::filesystem::path path;  ///< the file; its folder must exist
   Durability durability = Durability::power;
   StoreLimits limits;
+  /// Whose own jobs' receipts wait for the kernel only: after a loss of power nobody else holds one
+  /// that this node does not know.
+  std::optional<identity::PublicKey> owner;
   /// Identifies the machine's uptime. Empty: /proc/sys/kernel/random/boot_id.
   std::string boot_id;
 };

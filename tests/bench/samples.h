@@ -7,6 +7,8 @@
 #include <string_view>
 #include <vector>
 
+#include <time.h>
+
 namespace phase::bench {
 
 class Samples {
@@ -46,6 +48,24 @@ class Timed {
  private:
   Samples& samples_;
   Samples::Clock::time_point begin_ = Samples::Clock::now();
+};
+
+/// The same in processor time of this thread, so that what else runs on the machine counts little.
+class CpuTimed {
+ public:
+  explicit CpuTimed(Samples& samples) : samples_(samples), begin_(now()) {}
+  ~CpuTimed() { samples_.add(now() - begin_); }
+  CpuTimed(const CpuTimed&) = delete;
+  CpuTimed& operator=(const CpuTimed&) = delete;
+
+ private:
+  static std::chrono::nanoseconds now() {
+    timespec at{};
+    ::clock_gettime(CLOCK_THREAD_CPUTIME_ID, &at);
+    return std::chrono::seconds(at.tv_sec) + std::chrono::nanoseconds(at.tv_nsec);
+  }
+  Samples& samples_;
+  std::chrono::nanoseconds begin_;
 };
 
 /// `name: a / b = ratio`.

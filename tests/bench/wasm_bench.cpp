@@ -91,20 +91,26 @@ struct Bench {
     while (future.wait_for(std::chrono::seconds(0)) != std::future_status::ready) context.run_one();
     return future.get();
   }
-  Task<std::string> run(job::WasmJob job) {
+  struct Ran {
+    std::string out;
+    std::chrono::microseconds cpu{};  // of the worker process
+  };
+  Task<Ran> run(job::WasmJob job) {
     auto execution = co_await worker->start(job);
     PHASE_CHECK(execution.has_value());
     PHASE_CHECK((co_await (*execution)->write_stdin(as_bytes(kInput))).has_value());
     (*execution)->close_stdin();
-    std::string out;
+    Ran ran;
     for (;;) {
       auto event = co_await (*execution)->next();
       PHASE_CHECK(event.has_value());
       if (auto* piece = std::get_if<job::OutputPiece>(&*event)) {
-        out += as_text(piece->data);
-      } else {
-        co_return out;
+        ran.out += as_text(piece->data);
+        continue;
       }
+      const auto& exit = std::get<provider::WorkerExit>(*event);
+      ran.cpu = std::chrono::microseconds(exit.claimed.cpu_us.value_or(0));
+      co_return ran;
     }
   }
   // From kill() to the end of the run, of one that never ends by itself.
@@ -140,7 +146,7 @@ void measure_hello(Bench& bench) {
     bench.context.restart();
     bench.context.poll();
     const Timed timed(warm);
-    PHASE_CHECK(bench.wait(bench.run(job)) == "dlroW ,olleH");
+    PHASE_CHECK(bench.wait(bench.run(job)).out == "dlroW ,olleH");
   }
   for (int i = 0; i < kRounds; i++) bench.wait(bench.cancel(job, cancels));
   bare.print("hello: bare wasmtime in process");
@@ -154,12 +160,13 @@ void measure_hello(Bench& bench) {
     const Timed timed(cold);
     bench.start();
     PHASE_CHECK(bench.worker->holds_module(job.module.sha256));
-    PHASE_CHECK(bench.wait(bench.run(job)) == "dlroW ,olleH");
+    PHASE_CHECK(bench.wait(bench.run(job)).out == "dlroW ,olleH");
   }
   cold.print("hello: fresh worker program, warm module cache");
 }
 
-/// One processor-bound load three ways: native code, the engine alone, a job of our worker.
+/// One processor-bound load three ways, in processor time: native code, the engine alone, a job of
+/// our worker.
 struct Load {
   std::string_view module, argument;
   std::string (*native)(std::string_view argument);
@@ -201,17 +208,18 @@ Ratios measure_load(Bench& bench, worker::Engine& engine, const Load& load) {
   for (int i = 0; i < kHeavyRounds; i++) {
     std::string expected;
     {
-      const Timed timed(native);
+      const CpuTimed timed(native);
       expected = load.native(load.argument);
     }
     {
       MemoryWorld world;
-      const Timed timed(bare);
+      const CpuTimed timed(bare);
       PHASE_CHECK(engine.run(*compiled, job, world).end == worker::End::exited);
       PHASE_CHECK(world.out == expected);
     }
-    const Timed timed(ours);
-    PHASE_CHECK(bench.wait(bench.run(job)) == expected);
+    const Bench::Ran ran = bench.wait(bench.run(job));
+    PHASE_CHECK(ran.out == expected);
+    ours.add(ran.cpu);
   }
   const std::string name(load.argument);
   native.print(name + ": native, -O2");

@@ -78,6 +78,7 @@ Result<Process> spawn(const Launcher::Options& options) {
   std::vector<std::string> words = options.arguments;
   words.insert(words.begin(), options.path);
   std::vector<char*> arguments;
+  arguments.reserve(words.size() + 1);
   for (std::string& word : words) arguments.push_back(word.data());
   arguments.push_back(nullptr);
   char* environment[] = {nullptr};

@@ -53,9 +53,14 @@ bool allow(const Context& context, const char* name) {
   return rc == 0 || rc == -EDOM;
 }
 
+/// The library's own macros for this are no C++.
+scmp_arg_cmp first_argument(scmp_compare how, scmp_datum_t a, scmp_datum_t b = 0) {
+  return {0, how, a, b};
+}
+
 bool allow_prctl(const Context& context, int option) {
   return seccomp_rule_add(context.get(), SCMP_ACT_ALLOW, SCMP_SYS(prctl), 1,
-                          SCMP_A0(SCMP_CMP_EQ, static_cast<scmp_datum_t>(option))) == 0;
+                          first_argument(SCMP_CMP_EQ, static_cast<scmp_datum_t>(option))) == 0;
 }
 
 bool add_rules(const Context& context, Role role) {
@@ -63,7 +68,7 @@ bool add_rules(const Context& context, Role role) {
   for (const char* name : kExecute) good = good && allow(context, name);
   // Limits of the process itself only; with another pid it would reach into its siblings.
   good = good && seccomp_rule_add(context.get(), SCMP_ACT_ALLOW, SCMP_SYS(prlimit64), 1,
-                                  SCMP_A0(SCMP_CMP_EQ, 0)) == 0;
+                                  first_argument(SCMP_CMP_EQ, 0)) == 0;
   // Without an answer, glibc would not fall back from clone3, whose flags a filter cannot see.
   good = good && seccomp_rule_add(context.get(), SCMP_ACT_ERRNO(ENOSYS), SCMP_SYS(clone3), 0) == 0;
   if (role == Role::execute) return good;
@@ -71,7 +76,7 @@ bool add_rules(const Context& context, Role role) {
   // Threads share everything with their process; nothing else passes this mask.
   constexpr scmp_datum_t kThread = CLONE_VM | CLONE_THREAD | CLONE_SIGHAND;
   good = good && seccomp_rule_add(context.get(), SCMP_ACT_ALLOW, SCMP_SYS(clone), 1,
-                                  SCMP_A0(SCMP_CMP_MASKED_EQ, kThread, kThread)) == 0;
+                                  first_argument(SCMP_CMP_MASKED_EQ, kThread, kThread)) == 0;
   good = good && allow_prctl(context, PR_SET_NAME);
   for (const char* name : kCompile) good = good && allow(context, name);
   if (role == Role::compile) return good;
@@ -87,7 +92,7 @@ bool add_rules(const Context& context, Role role) {
                                     CLONE_NEWPID | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWCGROUP |
                                     CLONE_PARENT | CLONE_THREAD;
   good = good && seccomp_rule_add(context.get(), SCMP_ACT_ALLOW, SCMP_SYS(clone), 1,
-                                  SCMP_A0(SCMP_CMP_MASKED_EQ, kNotFork, 0)) == 0;
+                                  first_argument(SCMP_CMP_MASKED_EQ, kNotFork, 0)) == 0;
   good = good && allow_prctl(context, PR_SET_PDEATHSIG);
   good = good && allow_prctl(context, PR_SET_SECCOMP);
   for (const char* name : kZygote) good = good && allow(context, name);
