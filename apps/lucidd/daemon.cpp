@@ -12,6 +12,7 @@
 #include "api/http/server.h"
 #include "api/ollama/ollama.h"
 #include "api/openai/openai.h"
+#include "api/ui/ui.h"
 #include "base/system_clock.h"
 #include "daemon/daemon.h"
 #include "daemon/log.h"
@@ -138,10 +139,13 @@ class Daemon {
     http::Router router(faces::request_headers());
     ollama::add_routes(router, face_);
     openai::add_routes(router, face_);
+    ui::add_routes(router, face_, *node_);
     http::ServerLimits limits;
     limits.connections_max = kConnectionsMax;
+    http::AccessPolicy access = http::local_programs({}, settings_.origins);
+    access.open_paths = ui::open_paths();
     server_ = std::make_unique<http::Server>(context_.get_executor(), std::move(router), limits,
-                                             http::local_programs({}, settings_.origins));
+                                             std::move(access));
     http::TcpListen where;
     where.address = settings_.host;
     where.port = settings_.port;

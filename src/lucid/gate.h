@@ -33,6 +33,9 @@ class Gate final : public provider::AdmissionPolicy {
   void set_policy(OperatorPolicy policy);
   /// Overrides the file's manual_pause until the node ends or it is set again.
   void set_manual_pause(bool paused) { paused_ = paused; }
+  [[nodiscard]] bool manual_pause() const noexcept {
+    return paused_.value_or(policy_.manual_pause);
+  }
   void set_machine(MachineState state) { machine_ = state; }
   [[nodiscard]] const MachineState& machine() const noexcept { return machine_; }
   /// Why others are not served now; nothing when they are.

@@ -34,6 +34,34 @@ std::string arch_name() {
 #endif
 }
 
+PeerView::Offer offer_of(const offer::Capabilities& says) {
+  return {says.agent,        says.arch,     says.runtime, says.model_names,
+          says.jobs_running, says.jobs_max, says.open};
+}
+
+/// Peers and providers as one list: connected ones first, then nearest first.
+std::vector<PeerView> merged(const std::vector<peer::PeerInfo>& known,
+                             const std::vector<requester::Candidate>& providers) {
+  std::map<std::string, PeerView> all;
+  for (const peer::PeerInfo& peer : known) {
+    all.insert_or_assign(peer.id.text(), PeerView{peer.id, peer.connected, peer.round_trip,
+                                                  peer.addresses, std::nullopt});
+  }
+  for (const requester::Candidate& candidate : providers) {
+    const auto id = identity::PeerId::from(candidate.key);
+    PeerView& view = all.try_emplace(id.text(), PeerView{id, false, {}, {}, {}}).first->second;
+    view.offer = offer_of(candidate.capabilities);
+    if (!view.round_trip) view.round_trip = candidate.round_trip;
+  }
+  std::vector<PeerView> out;
+  for (auto& [id, view] : all) out.push_back(std::move(view));
+  std::ranges::stable_sort(out, {}, [](const PeerView& peer) {
+    return std::pair(!peer.connected, peer.round_trip.value_or(Duration::max()));
+  });
+  if (out.size() > kPeersToldMax) out.resize(kPeersToldMax, out.front());
+  return out;
+}
+
 provider::ProviderLimits provider_limits() {
   provider::ProviderLimits out;
   out.jobs_running_max = kAsksWaitingMax;  // the engine batches; its own queue is behind it
@@ -329,6 +357,56 @@ void LucidNode::reload_policy() {
 Task<void> LucidNode::drain(Deadline deadline) {
   const auto state = state_;
   co_await state->provider->drain(deadline);
+}
+
+NodeStatus LucidNode::status() const {
+  const Gate& gate = *state_->gate;
+  const provider::Provider& provider = *state_->provider;
+  NodeStatus out{identity::PeerId::from(state_->world.key.public_key())};
+  out.agent = state_->options.agent;
+  out.worker = !state_->options.serves ? "none" : state_->worker == nullptr ? "echo" : "llama-cpp";
+  out.isolated = state_->options.isolated;
+  out.network = state_->mesh != nullptr;
+  out.listen_addresses = listen_addresses();
+  if (state_->mesh != nullptr) {
+    out.mesh_models = state_->options.mesh_models;
+    for (const peer::PeerInfo& known : state_->mesh->peer().peers()) {
+      out.peers_connected += known.connected ? 1 : 0;
+    }
+  }
+  out.takes_others = state_->options.serves && gate.takes_others();
+  out.manual_pause = gate.manual_pause();
+  out.paused = gate.paused();
+  out.machine = gate.machine();
+  out.jobs_of_others = provider.jobs_running() + provider.jobs_queued() -
+                       provider.jobs_of(state_->world.key.public_key());
+  out.own_asks = state_->service->asks_running();
+  return out;
+}
+
+const OperatorPolicy& LucidNode::rules() const {
+  return state_->gate->policy();
+}
+
+std::string LucidNode::rules_file() const {
+  return state_->options.policy_file.string();
+}
+
+void LucidNode::pause(bool paused) {
+  state_->gate->set_manual_pause(paused);
+  state_->world.log.info("serving others: {}", paused ? "paused by hand" : "resumed by hand");
+}
+
+Task<std::vector<PeerView>> LucidNode::peers() {
+  const auto state = state_;
+  if (state->mesh == nullptr) co_return std::vector<PeerView>{};
+  const requester::Wanted wanted{"inference", "", std::nullopt};
+  const Deadline deadline = state->world.clock.deadline_after(kPeersLookMax);
+  Result<std::vector<requester::Candidate>> found =
+      co_await state->mesh->network().find(wanted, deadline);
+  if (state->closed) co_return std::vector<PeerView>{};
+  if (!found) found = std::vector<requester::Candidate>{};  // nobody offers: the peers still count
+  co_return merged(state->mesh->peer().peers(), *found);
 }
 
 }  // namespace phase::lucid

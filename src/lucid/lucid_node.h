@@ -18,6 +18,7 @@
 #include "lucid/catalog.h"
 #include "lucid/gate.h"
 #include "lucid/model_pool.h"
+#include "lucid/node_view.h"
 #include "lucid/service.h"
 #include "mesh/mesh.h"
 
@@ -29,7 +30,7 @@ inline constexpr Duration kPolicyInterval = 1s;
 /// Who has a model of that name is asked for at most this long.
 inline constexpr Duration kResolveMax = 10s;
 
-class LucidNode {
+class LucidNode final : public NodeView {
  public:
   struct Options {
     std::filesystem::path data_dir;
@@ -54,7 +55,7 @@ class LucidNode {
   };
   /// Everything up, or an error and nothing left behind.
   [[nodiscard]] static Task<Result<std::unique_ptr<LucidNode>>> start(World world, Options options);
-  ~LucidNode();
+  ~LucidNode() override;
 
   [[nodiscard]] Lucid& service() noexcept;
   [[nodiscard]] Gate& gate() noexcept;
@@ -67,6 +68,12 @@ class LucidNode {
   void reload_policy();
   /// Takes no new jobs, lets running ones end until `deadline`, then ends them.
   [[nodiscard]] Task<void> drain(Deadline deadline);
+
+  [[nodiscard]] NodeStatus status() const override;
+  [[nodiscard]] const OperatorPolicy& rules() const override;
+  [[nodiscard]] std::string rules_file() const override;
+  void pause(bool paused) override;
+  [[nodiscard]] Task<std::vector<PeerView>> peers() override;
 
  private:
   struct State;

@@ -27,6 +27,8 @@ struct AccessPolicy {
   std::vector<std::string> origins;
   /// True: pages that this server sent itself, whose Origin is its own Host.
   bool same_origin = false;
+  /// Paths that GET and HEAD reach without a token where others need one: a page that asks for it.
+  std::vector<std::string> open_paths;
   /// Response headers that scripts of allowed pages may read.
   std::string exposed_headers;
 

@@ -93,6 +93,13 @@ Result<void> pass_on(const Head& head, const Router& router, Request& request) {
   return {};
 }
 
+/// A page that is the same for everybody.
+bool is_open(const Head& head, const AccessPolicy& policy) {
+  const std::string_view path = head.target.substr(0, head.target.find('?'));
+  return (head.method == "GET" || head.method == "HEAD") &&
+         std::ranges::find(policy.open_paths, path) != policy.open_paths.end();
+}
+
 }  // namespace
 
 std::size_t Head::count(std::string_view name) const {
@@ -131,7 +138,7 @@ Result<void> check_access(const Head& head, const AccessPolicy& policy, const To
     }
   }
   // A browser asks for leave without credentials.
-  if (tokens != nullptr && !preflight(head, policy) &&
+  if (tokens != nullptr && !preflight(head, policy) && !is_open(head, policy) &&
       !token_matches(head.only("authorization").value_or(""), *tokens)) {
     return fail(Code::unauthorized, "the bearer token is missing or wrong",
                 "send Authorization: Bearer <the daemon's control token>");

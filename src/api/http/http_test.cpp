@@ -250,6 +250,27 @@ TEST_F(HttpServer, WantsTheTokenOnTcp) {
   EXPECT_TRUE(status_is(ask("Authorization: Bearer a token of good length\r\n"), "200"));
 }
 
+TEST_F(HttpServer, SendsOpenPathsWithoutTheToken) {
+  AccessPolicy access;
+  access.open_paths = {"/hello"};
+  server_ = std::make_unique<Server>(loop_.executor(), routes(), limits_, access);
+  const auto port = server_->listen(TcpListen{"127.0.0.1", 0, "a token of good length"});
+  ASSERT_TRUE(port);
+  loop_.start();
+  const auto ask = [&port](std::string_view request) {
+    const Wire wire(*port);
+    wire.send(request);
+    return wire.read();
+  };
+  const std::string_view close = "Connection: close\r\n";
+  EXPECT_TRUE(status_is(ask(get("/hello", close)), "200"));
+  EXPECT_TRUE(status_is(ask(get("/hello?a=1", close)), "200"));
+  EXPECT_TRUE(status_is(ask(get("/hello/", close)), "401"));
+  EXPECT_TRUE(status_is(ask(get("/large", close)), "401"));
+  EXPECT_TRUE(status_is(ask("POST /hello HTTP/1.1\r\nHost: localhost\r\n\r\n"), "401"));
+  EXPECT_TRUE(status_is(ask("GET /hello HTTP/1.1\r\nHost: example.org\r\n\r\n"), "403"));
+}
+
 TEST_F(HttpServer, ListensOnLoopbackWithAGoodTokenOnly) {
   Server server(loop_.executor(), routes(), limits_);
   EXPECT_EQ(server.listen(TcpListen{"0.0.0.0", 0, "a token of good length"}).error().code,

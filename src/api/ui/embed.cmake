@@ -1,0 +1,13 @@
+# Writes the page's files as one C++ source: cmake -DFOLDER=… -DFILES=a;b -DOUT=… -P embed.cmake
+set(text "// Made by src/api/ui/embed.cmake.\n#include \"api/ui/assets_internal.h\"\n\n")
+string(APPEND text "namespace phase::ui {\n\nconst std::vector<Asset>& assets() {\n")
+string(APPEND text "  static const std::vector<Asset> all{\n")
+foreach(name IN LISTS FILES)
+  file(READ "${FOLDER}/${name}" bytes HEX)
+  string(LENGTH "${bytes}" digits)
+  math(EXPR length "${digits} / 2")
+  string(REGEX REPLACE "(..)" "\\\\x\\1" bytes "${bytes}")
+  string(APPEND text "      {\"${name}\", {\"${bytes}\", ${length}}},\n")
+endforeach()
+string(APPEND text "  };\n  return all;\n}\n\n}  // namespace phase::ui\n")
+file(WRITE "${OUT}" "${text}")
