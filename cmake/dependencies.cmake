@@ -11,6 +11,7 @@ pkg_check_modules(sodium REQUIRED IMPORTED_TARGET libsodium)
 pkg_check_modules(sqlite3 REQUIRED IMPORTED_TARGET sqlite3)
 pkg_check_modules(seccomp REQUIRED IMPORTED_TARGET libseccomp)
 find_package(CLI11 REQUIRED)
+find_package(tomlplusplus REQUIRED)
 
 if(PHASE_TESTS)
   find_package(GTest REQUIRED)

@@ -37,7 +37,7 @@ Reader boolean(std::string_view key, bool OperatorPolicy::* into) {
 
 Reader count(std::string_view key, std::uint64_t OperatorPolicy::* into, std::int64_t min,
              std::int64_t max) {
-  return [=](const toml::node& node, OperatorPolicy& out) -> Result<void> {
+  return [key, into, min, max](const toml::node& node, OperatorPolicy& out) -> Result<void> {
     const auto value = node.value_exact<std::int64_t>();
     if (!value || *value < min || *value > max) {
       return wrong(key, node,

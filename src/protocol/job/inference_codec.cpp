@@ -104,7 +104,8 @@ Result<InferenceJob> read_inference(CborReader& in) {
   PHASE_TRY_VOID(read_model(*at, job));
   PHASE_TRY(at, map.required(1));
   PHASE_TRY(const std::uint64_t kind, at->uint());
-  if (kind > static_cast<std::uint64_t>(PromptKind::rerank)) return fail(Code::malformed, "unknown prompt kind " + std::to_string(kind));
+  if (kind > static_cast<std::uint64_t>(PromptKind::rerank))
+    return fail(Code::malformed, "unknown prompt kind " + std::to_string(kind));
   job.prompt_kind = static_cast<PromptKind>(kind);
   PHASE_TRY(at, map.required(2));
   PHASE_TRY_VOID(read_prompt(*at, job));
