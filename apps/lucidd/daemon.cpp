@@ -142,7 +142,7 @@ class Daemon {
     ui::add_routes(router, face_, *node_);
     http::ServerLimits limits;
     limits.connections_max = kConnectionsMax;
-    http::AccessPolicy access = http::local_programs({}, settings_.origins);
+    http::AccessPolicy access = faces::access_policy({}, settings_.origins);
     access.open_paths = ui::open_paths();
     server_ = std::make_unique<http::Server>(context_.get_executor(), std::move(router), limits,
                                              std::move(access));
@@ -170,6 +170,7 @@ class Daemon {
 
   Task<void> drain() {
     const Deadline deadline = clock_.deadline_after(std::chrono::seconds(settings_.drain_seconds));
+    server_->drain();
     co_await node_->drain(deadline);
     log_.info("drained");
     context_.stop();

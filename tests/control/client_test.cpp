@@ -40,7 +40,7 @@ class SmallNode final : public control::NodeView {
   }
   Task<Result<std::vector<requester::Candidate>>> providers(std::string kind, std::string arch,
                                                             Deadline deadline) override {
-    return network_.find(std::move(kind), std::move(arch), deadline);
+    return network_.find({std::move(kind), std::move(arch), std::nullopt}, deadline);
   }
   Task<Result<control::PingAnswer>> ping(std::string peer, Deadline) override {
     auto id = identity::PeerId::parse(peer);

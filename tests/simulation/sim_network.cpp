@@ -29,7 +29,7 @@ void SimNetwork::set_faults(const identity::PublicKey& key, WireFaults faults) {
   places_.at(key).faults = faults;
 }
 
-Task<Result<std::vector<requester::Candidate>>> SimNetwork::find(std::string kind, std::string arch,
+Task<Result<std::vector<requester::Candidate>>> SimNetwork::find(requester::Wanted wanted,
                                                                  Deadline /*deadline*/) {
   std::vector<requester::Candidate> found;
   for (const auto& [key, place] : places_) {
