@@ -1,6 +1,6 @@
 // A conversation: each answer with who served it, its verdict and its receipt.
 
-import {get, lines, request, savingLink} from "/ui/api.js";
+import {get, lines, post, request, savingLink} from "/ui/api.js";
 import {element, find, short} from "/ui/dom.js";
 
 const VERDICTS = {
@@ -15,6 +15,7 @@ let conversation = "";
 let running = null;  // AbortController of the answer on its way
 let privacy = "";
 let meshOn = false;
+const abilities = new Map();  // by digest
 let remote = new Set();  // names that only other machines have
 
 function newConversation() {
@@ -97,7 +98,8 @@ async function follow(bubble, signal) {
   if (find("chat-local").checked) headers["X-Lucid-Local-Only"] = "1";
   const response = await request("/api/chat", {
     method: "POST", headers, signal,
-    body: {model: find("chat-model").value, messages, stream: true}});
+    body: {model: find("chat-model").value, messages, stream: true,
+           options: find("chat-steady").checked ? {temperature: 0} : undefined}});
   bubble.route(response.headers.get("X-Lucid-Routed-Via") ?? "",
                response.headers.get("X-Lucid-Served-By"));
   bubble.judge("pending");
@@ -149,11 +151,23 @@ async function send() {
 
 // ---- what can be asked ---------------------------------------------------------------------------
 
+// Whether a model here has conversations; what cannot be found out is offered.
+async function talks(model) {
+  if (!abilities.has(model.digest)) {
+    try {
+      const {capabilities} = await post("/api/show", {model: model.name});
+      abilities.set(model.digest, capabilities.includes("completion"));
+    } catch {
+      return true;
+    }
+  }
+  return abilities.get(model.digest);
+}
+
 async function offered() {
   const {models} = await get("/api/tags");
-  const here = models.filter((model) => !model.capabilities
-                                        || model.capabilities.includes("completion"))
-    .map((model) => model.name);
+  const able = await Promise.all(models.map(talks));
+  const here = models.filter((_, at) => able[at]).map((model) => model.name);
   if (!meshOn) return [here, []];
   const {peers} = await get("/api/lucid/peers");
   const away = new Set(peers.flatMap((peer) => peer.offer?.models ?? []));

@@ -13,7 +13,7 @@ function until(time) {
   if (!(left < NEVER_MS)) return "until it is unloaded";
   if (left <= 0) return "about to be unloaded";
   const minutes = Math.floor(left / 60_000);
-  return minutes > 0 ? `for ${minutes} min more` : `for ${Math.ceil(left / 1000)} s more`;
+  return minutes > 0 ? `${minutes} min left` : `${Math.ceil(left / 1000)} s left`;
 }
 
 async function change(work) {
