@@ -67,7 +67,6 @@ void Run::tell_load(double share) {
 Completion completion_of(const Error& error) {
   switch (error.code) {
     case Code::malformed:
-    case Code::verification_failed:
       return {CompletionKind::invalid, 0, "model_malformed"};
     case Code::too_large:
       return {CompletionKind::limited, 0, "memory"};

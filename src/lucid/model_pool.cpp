@@ -191,6 +191,13 @@ Task<Result<void>> ModelPool::State::load(std::shared_ptr<Slot> slot, Progress p
   }
   if (world.worker == nullptr) co_return fail(Code::unavailable, "this node loads no models");
   Result<sandbox::FileDescriptor> weights = world.catalog.open_weights(*model);
+  if (!weights && weights.error().code == Code::verification_failed) {
+    // Written anew: the same bytes, perhaps, or under another name too.
+    co_await world.catalog.refresh();
+    if (closed) co_return fail(Code::unavailable, "the node stops");
+    const LocalModelPtr again = world.catalog.by_content(model->content.id);
+    if (again != nullptr) weights = world.catalog.open_weights(*again);
+  }
   if (!weights) co_return fail(weights.error());
   const Instant begin = world.clock.now();
   Result<std::unique_ptr<worker::LoadedModel>> loaded =
