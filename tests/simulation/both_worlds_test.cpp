@@ -22,7 +22,7 @@ struct Scene {
     network.add(node.candidate(), node.handler());
   }
 
-  Task<void> play(const asio::any_io_executor& executor) {
+  Task<void> play(asio::any_io_executor executor) {
     MemoryInput input(executor, to_bytes("Hello, World"), 5);
     requester::CancelToken cancel;
     outcome = co_await requester.run(make_request("reverse"), input, recorder, cancel);

@@ -59,8 +59,9 @@ struct JobBook::State : std::enable_shared_from_this<JobBook::State> {
   asio::thread_pool pool{1};  // hashing and rendering of large things
 
   // ── Running (job_run.cpp) ──
-  [[nodiscard]] Task<void> run(std::shared_ptr<Job> job, requester::Request request,
-                               requester::Network* network);
+  /// Spawned, so it holds the state from its first moment: the book may go before it begins.
+  [[nodiscard]] static Task<void> run(std::shared_ptr<State> self, std::shared_ptr<Job> job,
+                                      requester::Request request, requester::Network* network);
   /// The job is over: its document and output go to the store, followers get `result`.
   [[nodiscard]] Task<void> finish(std::shared_ptr<Job> job,
                                   std::optional<requester::Outcome> outcome);

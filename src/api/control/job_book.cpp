@@ -132,9 +132,10 @@ Result<std::string> JobBook::submit(Submission submission) {
   ++s.active;
   s.evict(0);
   s.set_state(*job, JobState::queued);
-  asio::co_spawn(s.world.executor,
-                 s.run(job, std::move(request), is_local ? &s.world.local : &s.world.remote),
-                 asio::detached);
+  asio::co_spawn(
+      s.world.executor,
+      State::run(state_, job, std::move(request), is_local ? &s.world.local : &s.world.remote),
+      asio::detached);
   return job->facts.id;
 }
 

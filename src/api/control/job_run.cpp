@@ -102,17 +102,20 @@ void JobBook::State::evict(std::size_t room_for_output) {
   }
 }
 
-Task<void> JobBook::State::run(std::shared_ptr<Job> job, requester::Request request,
-                               requester::Network* network) {
-  const std::shared_ptr<State> self = shared_from_this();
-  if (!request.provider) {
-    set_state(*job, JobState::discovering);
+Task<void> JobBook::State::run(std::shared_ptr<State> self, std::shared_ptr<Job> job,
+                               requester::Request request, requester::Network* network) {
+  if (self->closed) {
+    co_return;  // the book went before this began
   }
-  Recorder recorder(*this, *job);
+  if (!request.provider) {
+    self->set_state(*job, JobState::discovering);
+  }
+  Recorder recorder(*self, *job);
+  const World& world = self->world;
   requester::Requester asks({world.clock, world.random, world.key, *network, world.executor},
-                            limits.requester);
+                            self->limits.requester);
   auto outcome = co_await asks.run(std::move(request), job->input, recorder, job->cancel);
-  if (closed) {
+  if (self->closed) {
     co_return;
   }
   std::optional<requester::Outcome> kept;
@@ -125,7 +128,7 @@ Task<void> JobBook::State::run(std::shared_ptr<Job> job, requester::Request requ
     job->facts.error = job->overrun;
     kept.reset();
   }
-  co_await finish(job, std::move(kept));
+  co_await self->finish(job, std::move(kept));
 }
 
 Task<void> JobBook::State::finish(std::shared_ptr<Job> job,

@@ -558,9 +558,9 @@ TEST(Provider, ModulesOnTheirWayAreBoundedByTheirDeclaredLength) {
 }
 
 TEST(Provider, StdinThatIsNotReadStopsTheSender) {
+  std::size_t sent = 0;  // outlives the sender, which ends with the scene
   Scene scene;
   EXPECT_TRUE(scene.stage.play([&]() -> Task<void> { co_await scene.peer.begin("spin"); }));
-  std::size_t sent = 0;
   scene.stage.start([&]() -> Task<void> {
     for (int i = 0; i < 200; ++i) {
       co_await scene.peer.send_stdin(Bytes(offer::kDataBytesMax), false);
