@@ -24,6 +24,21 @@ def missing():
     return None
 
 
+def wait_until(what, seconds, condition, why=lambda: ""):
+    """The condition's value, once it has one. A Problem or an OSError within it means: not yet."""
+    end = time.monotonic() + seconds
+    while True:
+        try:
+            value, last = condition(), ""
+        except (Problem, OSError) as error:
+            value, last = None, f" ({error})"
+        if value:
+            return value
+        if time.monotonic() > end:
+            raise Problem(f"waited {seconds} s for: {what}{last}{why()}")
+        time.sleep(0.05)  # tidy: allow(sleep): another process tells nobody what it shows
+
+
 class Browser:
     """One headless Chromium with a profile of its own below `folder`."""
 
@@ -40,7 +55,7 @@ class Browser:
                  "--disable-component-update", "--disable-default-apps", "--window-size=1280,800",
                  "--force-prefers-reduced-motion", f"--user-data-dir={folder / 'profile'}"]
         try:
-            self.wait_for_driver()
+            wait_until("chromedriver", START_SECONDS, lambda: self.call("GET", "/status")["ready"])
             value = self.call("POST", "/session", {"capabilities": {"alwaysMatch": {
                 "browserName": "chrome",
                 "goog:chromeOptions": {"args": flags, "binary": shutil.which("chromium"),
@@ -50,18 +65,6 @@ class Browser:
         except BaseException:
             self.close()
             raise
-
-    def wait_for_driver(self):
-        end = time.monotonic() + START_SECONDS
-        while True:
-            try:
-                if self.call("GET", "/status")["ready"]:
-                    return
-            except OSError:
-                pass
-            if self.process.poll() is not None or time.monotonic() > end:
-                raise Problem("chromedriver did not start")
-            time.sleep(0.1)
 
     def call(self, method, path, body=None):
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=CALL_SECONDS)
@@ -121,18 +124,8 @@ class Browser:
 
     def until(self, what, condition):
         """Waits for a condition; its value."""
-        end = time.monotonic() + WAIT_SECONDS
-        while True:
-            try:
-                value, why = condition(), ""
-            except Problem as problem:  # the page was being changed
-                value, why = None, f" ({problem})"
-            if value:
-                return value
-            if time.monotonic() > end:
-                raise Problem(f"waited {WAIT_SECONDS} s for: {what}{why}; the page says:\n"
-                              + self.text("body"))
-            time.sleep(0.05)
+        return wait_until(what, WAIT_SECONDS, condition,
+                          lambda: "; the page says:\n" + self.text("body"))
 
     def log(self, kind):
         """Entries since the last call: of `browser` or `performance`."""

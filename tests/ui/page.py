@@ -75,12 +75,12 @@ class Node:
         with open(self.log, "wb") as log:
             self.process = subprocess.Popen([str(part) for part in arguments], env=environment,
                                             stdout=log, stderr=log)
-        end = time.monotonic() + START_SECONDS
-        while not self.answers():
-            if self.process.poll() is not None or time.monotonic() > end:
-                self.stop()
-                raise Problem(f"lucidd did not start; it said:\n{self.said()}")
-            time.sleep(0.1)
+        try:
+            driver.wait_until("lucidd", START_SECONDS, self.answers,
+                              lambda: f"; it said:\n{self.said()}")
+        except Problem:
+            self.stop()
+            raise
 
     def answers(self):
         try:
@@ -133,7 +133,8 @@ class Page:
 
     def open(self):
         self.browser.open(f"{self.node.url}/ui")
-        self.browser.until("the node's state", lambda: "running" in self.browser.text("#node-state"))
+        self.browser.until("the node's state",
+                           lambda: "running" in self.browser.text("#node-state"))
 
     def go(self, view):
         self.browser.click(f'nav a[data-view="{view}"]')
@@ -394,6 +395,9 @@ def tells_of_peers(browser, relay, provider, shots):
     browser.until("the peer's model", lambda: "tiny-chat:latest" in browser.texts(
         "#chat-model option"))
     page.begin()
+    browser.run("""const model = document.getElementById("chat-model");
+        model.value = "tiny-chat:latest";
+        model.dispatchEvent(new Event("change"));""")
     expect("it says who reads", "reads your prompt" in browser.text("#chat-privacy"))
     place, text = page.say("What is the capital of France?")
     expect(f"the answer is {text!r}", text == "The capital of France is Paris.")
@@ -402,6 +406,10 @@ def tells_of_peers(browser, relay, provider, shots):
     expect("it is the provider", title == provider.status()["peer_id"])
     expect("it is verified", "verified" in browser.text(f"{place} .verdict"))
     page.shot("chat-mesh-desktop")
+    provider.ask("/api/lucid/pause", {"paused": True})
+    _, text = page.say("Hello")
+    expect(f"a paused provider serves nobody: {text!r}", text and "help you" not in text)
+    provider.ask("/api/lucid/pause", {"paused": False})
     browser.click("#chat-local")
     _, text = page.say("Hello")
     expect(f"only this machine: {text!r}", "not found" in text)
@@ -443,7 +451,8 @@ def scene(root, arguments, nodes):
     keys.chmod(0o600)
     browser = driver.Browser(root, free_port())
     try:
-        page = Page(browser, start("alone", arguments.models, "--no-network"), arguments.shots)
+        page = Page(browser, start("alone", arguments.models, "--loopback", "--no-mdns"),
+                    arguments.shots)
         for work in STEPS:
             step(work.__name__, work, page)
         step("asks_for_the_key_once", asks_for_the_key_once, browser,

@@ -4,6 +4,7 @@
 #include <string>
 #include <string_view>
 
+#include "base/result.h"
 #include "lucid/node_view.h"
 
 namespace phase::ui {

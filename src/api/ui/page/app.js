@@ -14,10 +14,10 @@ let shown = "";
 
 function tell(status) {
   const state = find("node-state");
-  const others = !status.takes_others ? "for you only" : status.paused ? "paused for others"
-                                                                       : "serving others";
+  const open = status.network && status.takes_others;
+  const others = !open ? "for you only" : status.paused ? "paused for others" : "serving others";
   state.textContent = `running · ${others}`;
-  state.className = `chip ${status.takes_others && status.paused ? "wait" : "good"}`;
+  state.className = `chip ${open && status.paused ? "wait" : "good"}`;
 }
 
 function trouble(error) {

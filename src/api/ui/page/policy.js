@@ -14,9 +14,10 @@ function sayServing(status) {
   paused = status.manual_pause;
   const state = find("serving-state");
   const reason = status.paused ? `Paused: ${status.paused}.` : "Others are served now.";
-  state.textContent = status.takes_others ? reason
+  state.textContent = !status.network ? "This node stays off the network: nobody else reaches it."
+    : status.takes_others ? reason
     : `The rules let nobody else send jobs${paused ? "; paused besides" : ""}.`;
-  state.className = `state ${!status.takes_others ? "" : status.paused ? "wait" : "good"}`;
+  state.className = `state ${!status.network || !status.takes_others ? "" : status.paused ? "wait" : "good"}`;
   const machine = [];
   if (status.machine.on_battery) machine.push("on battery");
   if (status.machine.temperature_c !== null) {
