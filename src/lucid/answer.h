@@ -17,7 +17,6 @@
 #include "protocol/job/job.h"
 #include "protocol/job/output.h"
 #include "protocol/receipt/receipt.h"
-#include "protocol/receipt/receipt.h"
 
 namespace phase::lucid {
 
