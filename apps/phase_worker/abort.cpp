@@ -6,15 +6,7 @@
 #include <unistd.h>
 
 #include "worker/sandbox/control.h"
-#include "worker/sandbox/layers.h"
 
 extern "C" void abort() noexcept {  // declared noreturn by the C library
   ::_exit(phase::sandbox::control::kExitAborted);
 }
-
-#ifdef PHASE_ADDRESS_SANITIZER
-// The search for leaks at the end stops a process by ptrace, which the layers take away.
-extern "C" const char* __asan_default_options() {
-  return "detect_leaks=0";
-}
-#endif
