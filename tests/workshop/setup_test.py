@@ -103,8 +103,10 @@ class Setup(unittest.TestCase):
 class Lists(unittest.TestCase):
     def test_both_distributions_name_the_same_things(self):
         debian, ubuntu = packages("debian-12.txt"), packages("ubuntu-24.04.txt")
+        # Ubuntu has Chromium as a snap only; the page's test is left out there.
         neutral = [[(group, re.sub(r"(boost(-\w+)?|php)[\d.]+", r"\1", name))
-                    for group, name in entries] for entries in (debian, ubuntu)]
+                    for group, name in entries if not name.startswith("chromium")]
+                   for entries in (debian, ubuntu)]
         self.assertEqual(*neutral)
         self.assertEqual(len(set(debian)), len(debian))
 
