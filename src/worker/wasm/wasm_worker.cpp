@@ -21,7 +21,7 @@ namespace phase::worker {
 namespace {
 
 // Between the end of a run and the forks that replace its process: the receipt goes out first.
-constexpr Duration kRefillPause = 2ms;
+constexpr Duration kRefillPause = 200us;
 // Idle children that turn out to be dead before a run gives up: more than one zygote can lose.
 constexpr int kStartAttemptsMax = 3;
 
