@@ -21,7 +21,9 @@ class LucidNode(Node):
         self.log_path = host.folder / "lucidd.log"
         policy_file = host.folder / "policy.toml"
         policy_file.write_text(policy)
-        words = [host.lab.program("lucidd"), "--port", http_port, "--data", host.folder / "data",
+        # Behind others for the processor: a small model would be done before anybody can interfere.
+        words = ["nice", "-n", "19", host.lab.program("lucidd"),
+                 "--port", http_port, "--data", host.folder / "data",
                  "--policy-config", policy_file, "--libp2p-port", host.port, "--no-mdns",
                  "--drain-seconds", 5, *([] if host.namespace else ["--loopback"]), *arguments]
         with open(self.log_path, "ab") as log:
