@@ -79,6 +79,7 @@ class Host:
         self.namespace = None
         self.address = "127.0.0.1"
         self.port = free_port()
+        lab.hosts[name] = self  # from here on it goes with the lab, whenever Ctrl-C comes
         if lab.namespaces:
             self.address = f"{SUBNET}.{number + 1}"
             self.port = PORT
@@ -146,6 +147,7 @@ class Node:
             self.process = subprocess.Popen(host.command(words), stdin=subprocess.DEVNULL,
                                             stdout=log, stderr=log, env=host.environment(),
                                             cwd=host.folder, start_new_session=True)
+        host.lab.nodes[host.name] = self  # as above: before it is waited for
         if wait:
             self.wait_ready()
 
@@ -240,7 +242,7 @@ class Lab:
         if name not in self.hosts:
             if len(self.hosts) >= HOSTS_MAX:
                 raise LabError("too many hosts")
-            self.hosts[name] = Host(self, name, len(self.hosts))
+            Host(self, name, len(self.hosts))
         return self.hosts[name]
 
     def start(self, name, *arguments, listen=True, mdns=False, wait=True):
@@ -250,8 +252,7 @@ class Lab:
         if listen:
             for transport in (f"udp/{host.port}/quic-v1", f"tcp/{host.port}"):
                 words += ["--listen", f"/ip4/{host.address}/{transport}"]
-        self.nodes[name] = Node(host, words, wait)
-        return self.nodes[name]
+        return Node(host, words, wait)
 
     def close(self):
         """Ends all and leaves nothing behind; a second Ctrl-C does not stop it."""

@@ -30,6 +30,7 @@ class LucidNode(Node):
             self.process = subprocess.Popen(host.command(words), stdin=subprocess.DEVNULL,
                                             stdout=log, stderr=log, env=host.environment(),
                                             cwd=host.folder, start_new_session=True)
+        host.lab.nodes[host.name] = self  # before it is waited for: Ctrl-C may come at any time
         self.peer_id = self._wait_line("ready: ").split()[-1]
 
     def _wait_line(self, mark):
