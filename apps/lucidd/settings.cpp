@@ -6,6 +6,7 @@
 #include <arpa/inet.h>
 
 #include "lucid/catalog_files.h"
+#include "lucid/options.h"
 
 namespace phase::lucidd {
 namespace {
@@ -164,39 +165,6 @@ std::optional<std::string> process_environment(const char* name) {
   return value;
 }
 
-Result<Duration> parse_keep_alive(std::string_view text) {
-  const auto wrong = [&] {
-    return fail(Code::invalid_argument, "\"" + printable(text, 32) + "\" is not a duration",
-                "5m, 1h30m, 10s, 500ms, 0, or -1 for ever");
-  };
-  constexpr double kSecondsMax = 1e9;
-  const bool negative = text.starts_with('-');
-  std::string_view rest = negative ? text.substr(1) : text;
-  if (rest.empty()) return wrong();
-  double seconds = 0;
-  while (!rest.empty()) {
-    double count = 0;
-    const auto [end, error] = std::from_chars(rest.data(), rest.data() + rest.size(), count);
-    if (error != std::errc{} || !(count >= 0) || count > kSecondsMax) return wrong();
-    rest.remove_prefix(static_cast<std::size_t>(end - rest.data()));
-    if (rest.starts_with("ms")) {
-      seconds += count / 1000;
-      rest.remove_prefix(2);
-    } else if (rest.empty() || rest.front() == 's') {
-      seconds += count;
-      rest.remove_prefix(rest.empty() ? 0 : 1);
-    } else if (rest.front() == 'm' || rest.front() == 'h') {
-      seconds += count * (rest.front() == 'm' ? 60 : 3600);
-      rest.remove_prefix(1);
-    } else {
-      return wrong();
-    }
-  }
-  if (seconds > kSecondsMax) return wrong();
-  if (negative) return Duration{-1s};
-  return std::chrono::duration_cast<Duration>(std::chrono::duration<double>(seconds));
-}
-
 Result<Settings> load_settings(const CommandLine& line, const Environment& environment,
                                const fs::path& program_folder) {
   Settings out;
@@ -206,7 +174,13 @@ Result<Settings> load_settings(const CommandLine& line, const Environment& envir
   PHASE_TRY_VOID(read_api_keys(line, out));
   PHASE_TRY_VOID(read_folders(line, environment, out));
   PHASE_TRY_VOID(choose_worker(line, environment, program_folder, out));
-  PHASE_TRY(node.pool.keep_alive, parse_keep_alive(line.keep_alive));
+  const std::optional<Duration> keep_alive = lucid::keep_alive_of(line.keep_alive);
+  if (!keep_alive) {
+    return fail(Code::invalid_argument,
+                "--keep-alive " + printable(line.keep_alive, 32) + " is not a duration",
+                "5m, 1h30m, 10s, 500ms, 0, or -1 for ever");
+  }
+  node.pool.keep_alive = *keep_alive;
   node.pool.memory_bytes_max = line.memory_mib * 1_MiB;
   node.pool.engine.context_tokens = line.context_tokens;
   node.pool.engine.sequences = line.sequences;

@@ -36,8 +36,4 @@ struct Settings {
                                              const Environment& environment,
                                              const std::filesystem::path& program_folder);
 
-/// "5m", "1h30m", "10s", "500ms", "0", "-1", "300" (seconds): as Ollama reads keep_alive. Negative:
-/// for ever. Errors: Code::invalid_argument.
-[[nodiscard]] Result<Duration> parse_keep_alive(std::string_view text);
-
 }  // namespace phase::lucidd

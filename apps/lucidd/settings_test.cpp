@@ -49,23 +49,12 @@ TEST(Settings, WrongWordsAreNamed) {
   CommandLine line;
   line.model_dir = "/nowhere/models";
   EXPECT_EQ(load(line, {}).error().code, Code::not_found);
+  CommandLine keeps;
+  keeps.keep_alive = "soon";
+  EXPECT_NE(load(keeps, {}).error().message.find("--keep-alive"), std::string::npos);
   CommandLine needs;
   needs.worker = "llama-cpp";
   EXPECT_EQ(load(needs, {}).error().code, Code::invalid_argument);
-}
-
-TEST(KeepAlive, IsReadAsOllamaReadsIt) {
-  const std::pair<const char*, Duration> cases[] = {
-      {"5m", 300s}, {"1h30m", 5400s}, {"10s", 10s}, {"500ms", 500ms},
-      {"0", 0s},    {"300", 300s},    {"1.5m", 90s}};
-  for (const auto& [text, wanted] : cases) {
-    ASSERT_TRUE(parse_keep_alive(text)) << text;
-    EXPECT_EQ(*parse_keep_alive(text), wanted) << text;
-  }
-  EXPECT_LT(*parse_keep_alive("-1"), Duration{0});
-  for (const char* text : {"", "-", "m", "5x", "5 m", "1e99", "nan"}) {
-    EXPECT_FALSE(parse_keep_alive(text)) << text;
-  }
 }
 
 }  // namespace

@@ -13,29 +13,15 @@ import argparse
 import json
 import pathlib
 import shutil
-import signal
 import sys
 import time
 
-from lab import Lab, LabError
+from lab import LabError
+from show import ROOT, play, require, say, step
 
-ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 INPUT = b"Hello, World"
 OUTPUT = b"dlroW ,olleH"
 FOUND_SECONDS_MAX = 60
-
-
-def say(text=""):
-    print(text, flush=True)
-
-
-def step(title):
-    say(f"\n── {title}")
-
-
-def require(condition, text):
-    if not condition:
-        raise LabError(text)
 
 
 def both(done):
@@ -119,11 +105,6 @@ def tamper(requester, save):
 
 
 def demo(lab, module):
-    say("Each node has its own key, port and data folder under " + str(lab.folder))
-    say("Network: a namespace per node on one bridge" if lab.namespaces else
-        "Network: loopback (network namespaces need root)")
-    say("Users:   one per node" if lab.users else "Users:   yours (separate users need root)")
-
     step("Start a bootstrap node, two providers and a requester (mDNS off)")
     bootstrap = lab.start("bootstrap")
     told = [word for address in bootstrap.addresses() for word in ("--bootstrap", address)]
@@ -155,41 +136,18 @@ def demo(lab, module):
     second = run_phase(requester, module, requester.host.folder / "saved-2")
     require(second in providers and second != served_by, "the stopped provider answered")
     say(f"served by {providers[second]}")
-    say("\ndemo: every step passed")
+
+
+def scene(lab, options):
+    lab.publish(ROOT / "sdk" / "php", "sdk/php")
+    lab.publish(ROOT / "examples" / "demo_php.php", "examples/demo_php.php")
+    demo(lab, lab.publish(options.module, "examples/hello.wasm"))
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
-    parser.add_argument("--bin", default=ROOT / "build" / "bin", help="folder of the programs")
     parser.add_argument("--module", default=ROOT / "examples" / "hello.wasm")
-    parser.add_argument("--keep-logs", metavar="FOLDER",
-                        help="copy the nodes' logs there at the end")
-    parser.add_argument("--loopback", action="store_true", help="no network namespaces")
-    options = parser.parse_args()
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    lab = None
-    try:
-        lab = Lab(options.bin, isolated=False if options.loopback else None)
-        lab.publish(ROOT / "sdk" / "php", "sdk/php")
-        for name in ("demo_php.php",):
-            lab.publish(ROOT / "examples" / name, f"examples/{name}")
-        demo(lab, lab.publish(options.module, "examples/hello.wasm"))
-        return 0
-    except (LabError, OSError, ValueError, KeyError) as error:
-        say(f"\ndemo: failed: {error}")
-        for name, node in (lab.nodes if lab else {}).items():
-            say(f"── last lines of {name}\n{node.log()[-1500:]}")
-        return 1
-    except KeyboardInterrupt:
-        say("\ndemo: stopped; cleaning up")
-        return 130
-    finally:
-        if lab:
-            if options.keep_logs:
-                pathlib.Path(options.keep_logs).mkdir(parents=True, exist_ok=True)
-                for name, node in lab.nodes.items():
-                    shutil.copy(node.log_path, pathlib.Path(options.keep_logs) / f"{name}.log")
-            lab.close()
+    return play(parser, scene)
 
 
 if __name__ == "__main__":

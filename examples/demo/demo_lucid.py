@@ -2,6 +2,7 @@
 """Two machines, one model: the one without it answers through the other, with a receipt.
 
     examples/demo/demo_lucid.py [--bin build/bin] [--models FOLDER] [--loopback]
+                                [--keep-logs FOLDER]
 
 Starts two lucidd that have a small real model and one that has none, each with its own key, ports
 and data folder; streams an answer over the mesh; checks its receipt offline; refuses an altered
@@ -13,14 +14,13 @@ import base64
 import json
 import os
 import pathlib
-import signal
 import sys
 import time
 
-from lab import Lab, LabError
+from lab import LabError
 from lucid_lab import HTTP_PORT, LucidNode
+from show import play, require, say, step
 
-ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 MODEL = "tiny-chat"
 QUESTION, ANSWER = "What is the capital of France?", "The capital of France is Paris."
 STORY = "Tell me a long story."
@@ -28,19 +28,6 @@ MACHINES = ("desk", "attic")
 FOUND_SECONDS_MAX = 60
 KILLS_MAX = 5  # a small model can be done before its machine is dead
 SERVING = "allow_unauthenticated_jobs = true\nauto_pause_on_battery = false\n"
-
-
-def say(text="", end="\n"):
-    print(text, end=end, flush=True)
-
-
-def step(title):
-    say(f"\n── {title}")
-
-
-def require(condition, text):
-    if not condition:
-        raise LabError(text)
 
 
 def free_http_port(lab, number):
@@ -150,9 +137,6 @@ def survive(node, providers, start, start_laptop):
 
 
 def demo(lab, models):
-    say("Each node has its own key, port and data folder under " + str(lab.folder))
-    say("Network: a namespace per node on one bridge" if lab.namespaces else
-        "Network: loopback (network namespaces need root)")
     step("Start two machines with a model and one without (mDNS off)")
     providers, told = {}, []
 
@@ -186,38 +170,21 @@ def demo(lab, models):
 
     check_offline(laptop, lab, told_by["receipt"], told_by["served_by"])
     survive(laptop, providers, start, start_laptop)
-    say("\ndemo: every step passed")
+
+
+def scene(lab, options):
+    cache = pathlib.Path(os.environ.get("PHASE_CACHE_DIR") or pathlib.Path(
+        os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache") / "phase-build")
+    model = (options.models or cache / "models") / f"{MODEL}.f16.gguf"
+    require(model.exists(), f"{model} is missing; make it with: make models")
+    lab.publish(model, f"models/{MODEL}.gguf")
+    demo(lab, lab.folder / "models")
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
-    parser.add_argument("--bin", default=ROOT / "build" / "bin", help="folder of the programs")
     parser.add_argument("--models", type=pathlib.Path, help="what make models made")
-    parser.add_argument("--loopback", action="store_true", help="no network namespaces")
-    options = parser.parse_args()
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    cache = pathlib.Path(os.environ.get("PHASE_CACHE_DIR") or pathlib.Path(
-        os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache") / "phase-build")
-    models = options.models or cache / "models"
-    lab = None
-    try:
-        lab = Lab(options.bin, isolated=False if options.loopback else None)
-        model = models / f"{MODEL}.f16.gguf"
-        require(model.exists(), f"{model} is missing; make it with: make models")
-        lab.publish(model, f"models/{MODEL}.gguf")
-        demo(lab, lab.folder / "models")
-        return 0
-    except (LabError, OSError, ValueError, KeyError) as error:
-        say(f"\ndemo: failed: {error!r}")
-        for name, node in (lab.nodes if lab else {}).items():
-            say(f"── last lines of {name}\n{node.log()[-1500:]}")
-        return 1
-    except KeyboardInterrupt:
-        say("\ndemo: stopped; cleaning up")
-        return 130
-    finally:
-        if lab:
-            lab.close()
+    return play(parser, scene)
 
 
 if __name__ == "__main__":

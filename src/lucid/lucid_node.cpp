@@ -24,16 +24,6 @@ namespace fs = std::filesystem;
 constexpr std::size_t kModelsToldMax = 256;
 constexpr std::size_t kModelNameToldMax = 128;
 
-std::string arch_name() {
-#if defined(__x86_64__)
-  return "x86_64";
-#elif defined(__aarch64__)
-  return "aarch64";
-#else
-  return "riscv64";
-#endif
-}
-
 PeerView::Offer offer_of(const offer::Capabilities& says) {
   return {says.agent,        says.arch,     says.runtime, says.model_names,
           says.jobs_running, says.jobs_max, says.open};
@@ -117,6 +107,9 @@ Result<void> LucidNode::State::open_models() {
   if (!options.worker_path.empty()) {
     PHASE_TRY(worker, worker::InferenceWorker::start(world.executor,
                                                      {options.worker_path, options.isolated}));
+    if (const std::string& missing = worker->missing_isolation(); !missing.empty()) {
+      world.log.warn("models run without some layers of isolation: {}", printable(missing));
+    }
   }
   PHASE_TRY(catalog,
             Catalog::open({world.clock, world.executor, worker.get(), world.log}, options.catalog));
@@ -139,7 +132,7 @@ Result<void> LucidNode::State::open_policy() {
   Gate::World place{world.clock,
                     *catalog,
                     world.key.public_key(),
-                    arch_name(),
+                    offer::native_arch(),
                     [this] {
                       const std::size_t all = provider->jobs_running() + provider->jobs_queued();
                       return all - provider->jobs_of(world.key.public_key());
@@ -164,19 +157,12 @@ void LucidNode::State::open_provider() {
 }
 
 offer::Capabilities LucidNode::State::capabilities() const {
-  offer::Capabilities out;
-  out.created = world.clock.now_utc();
-  out.expires.unix_ms =
-      out.created.unix_ms +
-      static_cast<std::uint64_t>(
-          std::chrono::duration_cast<std::chrono::milliseconds>(offer::kCapabilitiesLifetime)
-              .count());
+  offer::Capabilities out = offer::native_capabilities(world.clock.now_utc());
   out.agent = options.agent;
-  out.arch = arch_name();
   out.runtime = "llama.cpp";
   out.jobs_running = provider->jobs_running();
   out.jobs_max = gate->policy().max_concurrent_remote_jobs;
-  out.isolation = {options.isolated ? "seccomp" : "none"};
+  if (worker != nullptr) out.isolation = worker->isolation();
   out.open = gate->policy().allow_unauthenticated_jobs;
   if (!options.serves || !gate->takes_others() || gate->paused()) return out;
   out.kinds = {"inference"};
@@ -198,7 +184,7 @@ Task<Result<void>> LucidNode::State::join() {
   mesh::Mesh::Options joins = *options.mesh;
   mesh::Mesh::Serve serve;
   if (options.serves) {
-    joins.announced = {mesh::capability_key("inference", arch_name(),
+    joins.announced = {mesh::capability_key("inference", offer::native_arch(),
                                             mesh::capability_shard(world.key.public_key()))};
     serve = [this](std::unique_ptr<ByteStream> stream, identity::PublicKey from) {
       return provider->serve(std::move(stream), from);

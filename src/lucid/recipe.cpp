@@ -1,9 +1,10 @@
 #include "lucid/recipe.h"
 
-#include <array>
 #include <cmath>
 
 #include <boost/json.hpp>
+
+#include "lucid/options.h"
 
 namespace phase::lucid {
 namespace {
@@ -13,7 +14,6 @@ using job::PromptKind;
 
 constexpr std::size_t kDepthMax = 64;  // spec/inference.md §1
 constexpr std::int64_t kMillion = 1'000'000;
-constexpr std::size_t kStopsMax = 16;  // spec/job.md §2
 
 Result<json::value> parse(std::string_view text, std::string_view what) {
   json::parse_options options;
@@ -33,21 +33,6 @@ tl::unexpected<Error> wrong(std::string_view key) {
                                    " has a value that it cannot have");
 }
 
-struct Ppm {
-  std::string_view key;
-  std::optional<std::int64_t> job::Sampling::* field;
-  double min, max;
-};
-constexpr std::array<Ppm, 7> kPpm{{
-    {"temperature", &job::Sampling::temperature_ppm, 0, 100},
-    {"top_p", &job::Sampling::top_p_ppm, 0, 1},
-    {"min_p", &job::Sampling::min_p_ppm, 0, 1},
-    {"typical_p", &job::Sampling::typical_p_ppm, 0, 1},
-    {"repeat_penalty", &job::Sampling::repeat_penalty_ppm, 0, 100},
-    {"presence_penalty", &job::Sampling::presence_penalty_ppm, -100, 100},
-    {"frequency_penalty", &job::Sampling::frequency_penalty_ppm, -100, 100},
-}};
-
 /// Options of a recipe, read by key.
 class Options {
  public:
@@ -66,12 +51,12 @@ class Options {
     if (error || number < min || number > max) return wrong(key);
     return number;
   }
-  [[nodiscard]] Result<std::optional<std::int64_t>> ppm(const Ppm& row) const {
-    const json::value* value = find(row.key);
+  [[nodiscard]] Result<std::optional<std::int64_t>> ppm(const PpmOption& row) const {
+    const json::value* value = find(row.name);
     if (value == nullptr) return std::nullopt;
     boost::system::error_code error;
     const auto number = value->to_number<double>(error);
-    if (error || !(number >= row.min && number <= row.max)) return wrong(row.key);
+    if (error || !(number >= row.min && number <= row.max)) return wrong(row.name);
     return std::llround(number * static_cast<double>(kMillion));
   }
   [[nodiscard]] Result<std::vector<std::string>> stop() const {
@@ -107,7 +92,7 @@ Result<void> apply_engine(const Options& options, Ask& ask) {
 }
 
 Result<void> apply_sampling(const Options& options, Ask& ask) {
-  for (const Ppm& row : kPpm) {
+  for (const PpmOption& row : kPpmOptions) {
     PHASE_TRY(const auto value, options.ppm(row));
     if (value && !(ask.sampling.*row.field)) ask.sampling.*row.field = value;
   }

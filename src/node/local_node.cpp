@@ -5,18 +5,6 @@
 
 namespace phase::node {
 
-std::string native_arch() {
-#if defined(__x86_64__)
-  return "x86_64";
-#elif defined(__aarch64__)
-  return "aarch64";
-#elif defined(__riscv) && __riscv_xlen == 64
-  return "riscv64";
-#else
-#error "name this architecture as uname -m does"
-#endif
-}
-
 struct LocalNode::State {
   State(World with, LocalOptions chosen, std::unique_ptr<worker::WasmWorker> runs)
       : world(with),
@@ -32,15 +20,8 @@ struct LocalNode::State {
                 [this] { return capabilities(); }) {}
 
   [[nodiscard]] offer::Capabilities capabilities() const {
-    offer::Capabilities out;
-    out.created = world.clock.now_utc();
-    out.expires.unix_ms =
-        out.created.unix_ms +
-        static_cast<std::uint64_t>(
-            std::chrono::duration_cast<std::chrono::milliseconds>(offer::kCapabilitiesLifetime)
-                .count());
+    offer::Capabilities out = offer::native_capabilities(world.clock.now_utc());
     out.agent = options.agent;
-    out.arch = options.policy.resources.arch;
     out.cpu_cores = options.policy.resources.cpu_cores;
     out.memory_bytes = options.policy.resources.memory_bytes;
     out.kinds = {"wasm"};
@@ -69,7 +50,7 @@ Result<std::unique_ptr<LocalNode>> LocalNode::start(World world, LocalOptions op
     world.log.warn("isolation: {}", printable(warning));
   }
   options.policy.self = world.key.public_key();
-  options.policy.resources.arch = native_arch();
+  options.policy.resources.arch = offer::native_arch();
   options.policy.resources.runtime = worker->runtime();
   auto state = std::make_unique<State>(world, std::move(options), std::move(worker));
   return std::unique_ptr<LocalNode>(new LocalNode(std::move(state)));

@@ -27,9 +27,6 @@ struct LocalOptions {
   std::string agent;  ///< "plasmd/0.1.0"
 };
 
-/// The architecture this program was built for, as documents name it: "x86_64", "aarch64".
-[[nodiscard]] std::string native_arch();
-
 class LocalNode {
  public:
   struct World {

@@ -115,7 +115,7 @@ Task<Result<void>> Node::State::join_network() {
   mesh::Mesh::Options joins{*options.peer, options.keep_peers, options.remote, {}};
   mesh::Mesh::Serve serve;
   if (takes_others()) {
-    joins.announced = {mesh::capability_key("wasm", native_arch(),
+    joins.announced = {mesh::capability_key("wasm", offer::native_arch(),
                                             mesh::capability_shard(world.key.public_key()))};
     serve = [this](std::unique_ptr<ByteStream> stream, identity::PublicKey from) {
       return local->provider().serve(std::move(stream), from);

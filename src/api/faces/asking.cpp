@@ -1,37 +1,20 @@
 #include "api/faces/asking.h"
 
 #include <array>
-#include <charconv>
-#include <cmath>
 
 #include <boost/json.hpp>
 
 #include "base/check.h"
+#include "lucid/options.h"
 #include "protocol/job/job.h"
 
 namespace phase::faces {
 namespace {
 
 constexpr std::int64_t kIntMax = INT32_MAX;
-constexpr double kSecondsMax = 1e9;  // 31 years; beyond: for ever
-
-struct PpmField {
-  std::string_view name;
-  std::optional<std::int64_t> job::Sampling::* field;
-  double min, max;
-};
-constexpr std::array<PpmField, 7> kPpmFields{{
-    {"temperature", &job::Sampling::temperature_ppm, 0, 100},
-    {"top_p", &job::Sampling::top_p_ppm, 0, 1},
-    {"min_p", &job::Sampling::min_p_ppm, 0, 1},
-    {"typical_p", &job::Sampling::typical_p_ppm, 0, 1},
-    {"repeat_penalty", &job::Sampling::repeat_penalty_ppm, 0, 100},
-    {"presence_penalty", &job::Sampling::presence_penalty_ppm, -100, 100},
-    {"frequency_penalty", &job::Sampling::frequency_penalty_ppm, -100, 100},
-}};
 
 Result<void> read_stop(const Fields& fields, Draft& draft) {
-  PHASE_TRY(std::vector<std::string> stop, fields.texts("stop", kStopMax));
+  PHASE_TRY(std::vector<std::string> stop, fields.texts("stop", lucid::kStopsMax));
   for (std::string& text : stop) {
     if (text.size() > kStopBytesMax) {
       return fields.wrong("stop", "strings of at most " + std::to_string(kStopBytesMax) + " bytes");
@@ -41,42 +24,6 @@ Result<void> read_stop(const Fields& fields, Draft& draft) {
     }
   }
   return {};
-}
-
-struct Unit {
-  std::string_view name;
-  double seconds;
-};
-constexpr std::array<Unit, 7> kUnits{
-    {{"ms", 1e-3}, {"us", 1e-6}, {"µs", 1e-6}, {"ns", 1e-9}, {"s", 1}, {"m", 60}, {"h", 3600}}};
-
-/// Seconds of a duration as Go writes it: "300ms", "-1.5h", "2h45m". A bare number is seconds.
-std::optional<double> seconds_of(std::string_view text) {
-  const bool negative = text.starts_with('-');
-  if (negative || text.starts_with('+')) {
-    text.remove_prefix(1);
-  }
-  if (text.empty()) {
-    return std::nullopt;
-  }
-  double total = 0;
-  while (!text.empty()) {
-    double number = 0;
-    const auto [end, error] =
-        std::from_chars(text.data(), text.data() + text.size(), number, std::chars_format::fixed);
-    if (error != std::errc{} || number < 0) {
-      return std::nullopt;
-    }
-    text.remove_prefix(static_cast<std::size_t>(end - text.data()));
-    const auto* unit = std::ranges::find_if(
-        kUnits, [text](const Unit& candidate) { return text.starts_with(candidate.name); });
-    if (unit == kUnits.end() && !text.empty()) {
-      return std::nullopt;
-    }
-    total += number * (text.empty() ? 1 : unit->seconds);
-    text.remove_prefix(text.empty() ? 0 : unit->name.size());
-  }
-  return negative ? -total : total;
 }
 
 }  // namespace
@@ -93,7 +40,7 @@ Result<lucid::Ask> finish(Draft draft) {
 
 Result<void> read_sampling(const Fields& fields, Draft& draft) {
   job::Sampling& sampling = draft.ask.sampling;
-  for (const PpmField& row : kPpmFields) {
+  for (const lucid::PpmOption& row : lucid::kPpmOptions) {
     PHASE_TRY(const auto value, fields.ppm(row.name, row.min, row.max));
     if (value) {
       sampling.*row.field = value;
@@ -210,20 +157,16 @@ Result<void> read_keep_alive(const Fields& fields, lucid::KeepAlive& out) {
   if (value == nullptr) {
     return {};
   }
-  std::optional<double> seconds;
+  std::optional<Duration> keep;
   if (value->is_number()) {
-    seconds = value->to_number<double>();
+    keep = lucid::keep_alive_of(value->to_number<double>());
   } else if (value->is_string()) {
-    seconds = seconds_of(view(value->as_string()));
+    keep = lucid::keep_alive_of(view(value->as_string()));
   }
-  if (!seconds || std::isnan(*seconds)) {
+  if (!keep) {
     return fields.wrong("keep_alive", R"(seconds, or a duration as "5m")");
   }
-  if (*seconds < 0 || *seconds > kSecondsMax) {
-    out = Duration{-1};
-  } else {
-    out = std::chrono::duration_cast<Duration>(std::chrono::duration<double>(*seconds));
-  }
+  out = keep;
   return {};
 }
 

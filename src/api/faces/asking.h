@@ -10,7 +10,6 @@
 
 namespace phase::faces {
 
-inline constexpr std::size_t kStopMax = 16;         ///< strings; spec/job.md §2
 inline constexpr std::size_t kStopBytesMax = 4096;  ///< of one string
 inline constexpr std::size_t kToolsMax = 128;
 inline constexpr std::size_t kMessagesMax = 100'000;

@@ -8,7 +8,6 @@ namespace phase::ollama {
 namespace {
 
 using faces::Part;
-using http::ByteSink;
 
 constexpr std::string_view kLines = "application/x-ndjson";
 
@@ -20,16 +19,6 @@ struct Wish {
   bool load = false;
   bool context = false;
   json::array turns;
-};
-
-/// One answer on its way to its client.
-struct Stream {
-  FaceRef face;
-  Lines lines;
-  faces::Begun begun;
-  bool context = false;
-  json::array turns;
-  std::string said;  // for `context`
 };
 
 Error named(Error error, const std::string& model) {
@@ -44,39 +33,31 @@ std::string context_of(json::array turns, std::string_view said) {
   return context_text(turns);
 }
 
-/// Sends parts until the last. An error becomes the last line: the status is long gone.
-Task<void> send_lines(std::shared_ptr<Stream> stream, ByteSink& sink) {
-  Part part = std::move(stream->begun.first);
-  std::string text;
-  while (!part.done) {
-    text.clear();
-    stream->lines.part(text, stream->face->clock.now_utc(), part);
-    if (stream->context) {
-      stream->said += part.content;
+/// Lines of one streamed answer, each with the time it was written.
+class LineWriter final : public faces::StreamWriter {
+ public:
+  LineWriter(FaceRef face, Lines lines, bool context, json::array turns)
+      : face_(std::move(face)), lines_(lines), context_(context), turns_(std::move(turns)) {}
+
+  void part(std::string& out, const Part& part) override {
+    if (context_) {
+      said_ += part.content;
     }
-    const Result<void> written = co_await sink.write(text);
-    if (!written) {
-      co_return;
-    }
-    Result<Part> next = co_await stream->begun.reader->next();
-    if (!next) {
-      const std::string line = error_line(next.error());
-      static_cast<void>(co_await sink.finish(line));
-      co_return;
-    }
-    part = std::move(*next);
+    lines_.part(out, face_->clock.now_utc(), part);
   }
-  text.clear();
-  const UtcTime now = stream->face->clock.now_utc();
-  stream->lines.part(text, now, part);
-  std::string context;
-  if (stream->context) {
-    context = context_of(std::move(stream->turns), stream->said + part.content);
+  void last(std::string& out, const faces::Summary& summary, const lucid::Route& route) override {
+    const std::string context = context_ ? context_of(std::move(turns_), said_) : std::string{};
+    lines_.last(out, face_->clock.now_utc(), Part{}, summary, route, context);
   }
-  stream->lines.last(text, now, Part{}, stream->begun.reader->summary(),
-                     stream->begun.reader->route(), context);
-  static_cast<void>(co_await sink.finish(text));
-}
+  void failed(std::string& out, const Error& error) override { out += error_line(error); }
+
+ private:
+  FaceRef face_;
+  Lines lines_;
+  bool context_;
+  json::array turns_;
+  std::string said_;  // for `context`
+};
 
 Task<Reply> load(FaceRef face, Wish wish) {
   const std::string model = wish.draft.ask.model;
@@ -115,14 +96,9 @@ Task<Reply> answer_stream(FaceRef face, Wish wish, lucid::Ask ask) {
   if (!begun) {
     co_return error_response(named(begun.error(), model));
   }
-  http::Stream reply;
-  reply.content_type = kLines;
-  reply.headers = faces::answer_headers(begun->reader->route(), nullptr);
-  const Lines lines(wish.kind, model);
-  auto stream = std::make_shared<Stream>(  // shared: a function of the standard library is copied
-      Stream{face, lines, std::move(*begun), wish.context, std::move(wish.turns), {}});
-  reply.source = [stream](ByteSink& sink) { return send_lines(stream, sink); };
-  co_return reply;
+  auto lines = std::make_shared<LineWriter>(face, Lines(wish.kind, model), wish.context,
+                                            std::move(wish.turns));
+  co_return faces::stream_answer(kLines, std::move(*begun), std::move(lines));
 }
 
 Task<Reply> answer(FaceRef face, Wish wish, Request request) {

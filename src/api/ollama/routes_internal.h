@@ -1,7 +1,7 @@
 // routes_internal.h — what the route files of this folder share.
 #pragma once
 
-#include "api/http/message.h"
+#include "api/faces/streaming.h"
 #include "api/ollama/ollama.h"
 #include "api/ollama/requests.h"
 
@@ -11,17 +11,10 @@ using faces::FaceRef;
 using http::Reply;
 using http::Request;
 
-/// A handler that fails politely once the server is closed.
 template <typename Function>
 http::Handler with(const FaceRef& face, Function function) {
-  return [face, function](Request request) -> Task<Reply> {
-    if (face->closed) {
-      return [](Error error) -> Task<Reply> {
-        co_return error_response(error);
-      }(Error{Code::unavailable, "the server is stopping", {}});
-    }
-    return function(face, std::move(request));
-  };
+  const auto refuse = [](const Error& error) { return error_response(error); };
+  return faces::guarded(face, refuse, function);
 }
 
 /// 200 with one JSON text.

@@ -6,9 +6,6 @@
 namespace phase::openai {
 namespace {
 
-using faces::Part;
-using http::ByteSink;
-
 /// What both requests come down to.
 struct Wish {
   Kind kind = Kind::chat;
@@ -19,55 +16,16 @@ struct Wish {
   std::string echo;
 };
 
-struct Running {
-  Chunks chunks;
-  faces::Begun begun;
-  bool usage = false;
-};
-
-/// Sends parts until the last. An error becomes the last event: the status is long gone.
-Task<void> send_chunks(std::shared_ptr<Running> running, ByteSink& sink) {
-  Part part = std::move(running->begun.first);
-  std::string text;
-  while (!part.done) {
-    text.clear();
-    running->chunks.part(text, part);
-    const Result<void> written = co_await sink.write(text);
-    if (!written) {
-      co_return;
-    }
-    Result<Part> next = co_await running->begun.reader->next();
-    if (!next) {
-      const std::string last = error_chunk(next.error());
-      static_cast<void>(co_await sink.finish(last));
-      co_return;
-    }
-    part = std::move(*next);
-  }
-  text.clear();
-  running->chunks.part(text, part);
-  running->chunks.last(text, running->begun.reader->summary(), running->begun.reader->route(),
-                       running->usage);
-  static_cast<void>(co_await sink.finish(text));
-}
-
 Task<Reply> answer_stream(FaceRef face, Wish wish, lucid::Ask ask) {
   const std::string model = ask.model;
   Result<faces::Begun> begun = co_await faces::begin(face, std::move(ask), wish.logprobs);
   if (!begun) {
     co_return error_response(named(begun.error(), model));
   }
-  const lucid::Route& route = begun->reader->route();
-  const std::string id = answer_id(face, wish.prefix, route);
-  http::Stream reply;
-  reply.content_type = "text/event-stream";
-  reply.headers = faces::answer_headers(route, nullptr);
+  const std::string id = answer_id(face, wish.prefix, begun->reader->route());
   begun->first.content.insert(0, wish.echo);
-  const Chunks chunks(wish.kind, id, model, seconds(face));
-  auto running = std::make_shared<Running>(  // shared: the stream's function is copied
-      Running{chunks, std::move(*begun), wish.usage});
-  reply.source = [running](ByteSink& sink) { return send_chunks(running, sink); };
-  co_return reply;
+  auto chunks = std::make_shared<Chunks>(wish.kind, id, model, seconds(face), wish.usage);
+  co_return faces::stream_answer(kEventStream, std::move(*begun), std::move(chunks));
 }
 
 Task<Reply> answer_whole(FaceRef face, Wish wish, lucid::Ask ask) {
@@ -77,7 +35,7 @@ Task<Reply> answer_whole(FaceRef face, Wish wish, lucid::Ask ask) {
     co_return error_response(named(got.error(), model));
   }
   const std::string id = answer_id(face, wish.prefix, got->route);
-  Chunks chunks(wish.kind, id, model, seconds(face));
+  Chunks chunks(wish.kind, id, model, seconds(face), false);
   got->all.content.insert(0, wish.echo);
   std::string text = chunks.whole(got->all, got->summary, got->route);
   co_return json_answer(std::move(text), faces::answer_headers(got->route, &got->summary));

@@ -114,14 +114,15 @@ void append_logprobs(std::string& out, const std::vector<TokenChances>& all) {
   out += ']';
 }
 
-std::string error_chunk(const Error& error) {
-  return R"(data: {"error":)" + error_object(error) + "}\n\n" + std::string{kEnd};
-}
+Chunks::Chunks(Kind kind, std::string_view id, std::string_view model, std::uint64_t created,
+               bool usage)
+    : kind_(kind),
+      id_(faces::quoted(id)),
+      model_(faces::quoted(model)),
+      created_(created),
+      usage_(usage) {}
 
-Chunks::Chunks(Kind kind, std::string_view id, std::string_view model, std::uint64_t created)
-    : kind_(kind), id_(faces::quoted(id)), model_(faces::quoted(model)), created_(created) {}
-
-void Chunks::begin(std::string& out, bool chunk) const {
+void Chunks::open_object(std::string& out, bool chunk) const {
   out += R"({"id":)" + id_ + R"(,"object":")";
   out += kind_ == Kind::completion ? "text_completion"
          : chunk                   ? "chat.completion.chunk"
@@ -164,21 +165,25 @@ void Chunks::part(std::string& out, const Part& part) {
     return;
   }
   out += "data: ";
-  begin(out, true);
+  open_object(out, true);
   choice(out, part, "", true);
   out += "}\n\n";
 }
 
-void Chunks::last(std::string& out, const faces::Summary& summary, const lucid::Route& route,
-                  bool usage) {
+void Chunks::failed(std::string& out, const Error& error) {
+  out += R"(data: {"error":)" + error_object(error) + "}\n\n";
+  out += kEnd;
+}
+
+void Chunks::last(std::string& out, const faces::Summary& summary, const lucid::Route& route) {
   const std::string receipt = R"(,"x_lucid":)" + faces::x_lucid(route, summary) + "}\n\n";
   out += "data: ";
-  begin(out, true);
+  open_object(out, true);
   choice(out, Part{}, reason(summary), true);
   out += receipt;
-  if (usage) {
+  if (usage_) {
     out += "data: ";
-    begin(out, true);
+    open_object(out, true);
     out += R"(],"usage":)";
     append_usage(out, summary);
     out += receipt;
@@ -190,7 +195,7 @@ std::string Chunks::whole(const Part& all, const faces::Summary& summary,
                           const lucid::Route& route) {
   called_ = !all.calls.empty();
   std::string out;
-  begin(out, false);
+  open_object(out, false);
   choice(out, all, reason(summary), false);
   out += R"(,"usage":)";
   append_usage(out, summary);

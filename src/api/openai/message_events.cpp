@@ -55,7 +55,11 @@ std::string message_error(const Error& error) {
 MessageEvents::MessageEvents(std::string id, std::string model)
     : id_(std::move(id)), model_(std::move(model)) {}
 
-void MessageEvents::begin(std::string& out) const {
+void MessageEvents::failed(std::string& out, const Error& error) {
+  out += "event: error\ndata: " + message_error(error) + "\n\n";
+}
+
+void MessageEvents::begin(std::string& out) {
   event(out, {{"type", "message_start"},
               {"message", json::object{{"id", id_},
                                        {"type", "message"},

@@ -1,18 +1,19 @@
 // message_events.h — the objects and server-sent events of /v1/messages.
 #pragma once
 
-#include "api/faces/face.h"
+#include "api/faces/streaming.h"
 
 namespace phase::openai {
 
 /// Tells one message: message_start, blocks as they come, message_delta, message_stop.
-class MessageEvents {
+class MessageEvents final : public faces::StreamWriter {
  public:
   MessageEvents(std::string id, std::string model);
 
-  void begin(std::string& out) const;
-  void part(std::string& out, const faces::Part& part);
-  void last(std::string& out, const faces::Summary& summary, const lucid::Route& route);
+  void begin(std::string& out) override;
+  void part(std::string& out, const faces::Part& part) override;
+  void last(std::string& out, const faces::Summary& summary, const lucid::Route& route) override;
+  void failed(std::string& out, const Error& error) override;
   [[nodiscard]] std::string whole(const faces::Part& all, const faces::Summary& summary,
                                   const lucid::Route& route) const;
 

@@ -6,41 +6,9 @@
 namespace phase::openai {
 namespace {
 
-using faces::Part;
-using http::ByteSink;
-
-struct Running {
-  MessageEvents events;
-  faces::Begun begun;
-};
-
 http::Response refuse(const Error& error) {
   return {faces::status_of(error), "application/json", message_error(error),
           faces::retry_headers(error)};
-}
-
-Task<void> send_message(std::shared_ptr<Running> running, ByteSink& sink) {
-  Part part = std::move(running->begun.first);
-  std::string text;
-  running->events.begin(text);
-  while (!part.done) {
-    running->events.part(text, part);
-    const Result<void> written = co_await sink.write(text);
-    if (!written) {
-      co_return;
-    }
-    text.clear();
-    Result<Part> next = co_await running->begun.reader->next();
-    if (!next) {
-      const std::string last = "event: error\ndata: " + message_error(next.error()) + "\n\n";
-      static_cast<void>(co_await sink.finish(last));
-      co_return;
-    }
-    part = std::move(*next);
-  }
-  running->events.part(text, part);
-  running->events.last(text, running->begun.reader->summary(), running->begun.reader->route());
-  static_cast<void>(co_await sink.finish(text));
 }
 
 Task<Reply> answer_stream(FaceRef face, lucid::Ask ask) {
@@ -49,15 +17,9 @@ Task<Reply> answer_stream(FaceRef face, lucid::Ask ask) {
   if (!begun) {
     co_return refuse(named(begun.error(), model));
   }
-  const lucid::Route& route = begun->reader->route();
-  http::Stream reply;
-  reply.content_type = "text/event-stream";
-  reply.headers = faces::answer_headers(route, nullptr);
-  const MessageEvents events(answer_id(face, "msg_", route), model);
-  auto running = std::make_shared<Running>(  // shared: the stream's function is copied
-      Running{events, std::move(*begun)});
-  reply.source = [running](ByteSink& sink) { return send_message(running, sink); };
-  co_return reply;
+  auto events =
+      std::make_shared<MessageEvents>(answer_id(face, "msg_", begun->reader->route()), model);
+  co_return faces::stream_answer(kEventStream, std::move(*begun), std::move(events));
 }
 
 Task<Reply> post_messages(FaceRef face, Request request) {

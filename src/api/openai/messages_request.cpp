@@ -2,6 +2,7 @@
 #include <boost/json.hpp>
 
 #include "api/openai/reading_internal.h"
+#include "lucid/options.h"
 
 namespace phase::openai {
 
@@ -251,7 +252,7 @@ Result<MessagesRequest> read_messages(std::string_view body) {
   PHASE_TRY(out.stream, fields.boolean("stream", false));
   PHASE_TRY_VOID(fields.object("metadata"));
   PHASE_TRY_VOID(read_wishes(fields, out.draft));
-  PHASE_TRY(const auto stop, fields.texts("stop_sequences", faces::kStopMax));
+  PHASE_TRY(const auto stop, fields.texts("stop_sequences", lucid::kStopsMax));
   for (const std::string& text : stop) {
     if (text.size() > faces::kStopBytesMax) {
       return fields.wrong("stop_sequences", "texts of at most 4096 bytes");

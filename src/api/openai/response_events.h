@@ -1,24 +1,24 @@
 // response_events.h — the objects and server-sent events of /v1/responses.
 #pragma once
 
-#include "api/faces/face.h"
+#include "api/faces/streaming.h"
 
 namespace phase::openai {
 
 /// Tells one response: items as they come, events with sequence numbers from 0.
-class ResponseEvents {
+class ResponseEvents final : public faces::StreamWriter {
  public:
   /// `id`: without prefix. `echoed`: members of the request that the response repeats.
   ResponseEvents(std::string id, std::string model, std::uint64_t created,
                  faces::json::object echoed);
 
   /// response.created and response.in_progress.
-  void begin(std::string& out);
-  void part(std::string& out, const faces::Part& part);
+  void begin(std::string& out) override;
+  void part(std::string& out, const faces::Part& part) override;
   /// Closes what is open, and response.completed or response.incomplete.
-  void last(std::string& out, const faces::Summary& summary, const lucid::Route& route);
+  void last(std::string& out, const faces::Summary& summary, const lucid::Route& route) override;
   /// response.failed.
-  void failed(std::string& out, const Error& error);
+  void failed(std::string& out, const Error& error) override;
   /// The response after `part` and `last`; what they appended is not needed for it.
   [[nodiscard]] std::string whole(const faces::Summary& summary, const lucid::Route& route) const;
 

@@ -6,38 +6,6 @@
 namespace phase::openai {
 namespace {
 
-using faces::Part;
-using http::ByteSink;
-
-struct Running {
-  ResponseEvents events;
-  faces::Begun begun;
-};
-
-Task<void> send_events(std::shared_ptr<Running> running, ByteSink& sink) {
-  Part part = std::move(running->begun.first);
-  std::string text;
-  running->events.begin(text);
-  while (!part.done) {
-    running->events.part(text, part);
-    const Result<void> written = co_await sink.write(text);
-    if (!written) {
-      co_return;
-    }
-    text.clear();
-    Result<Part> next = co_await running->begun.reader->next();
-    if (!next) {
-      running->events.failed(text, next.error());
-      static_cast<void>(co_await sink.finish(text));
-      co_return;
-    }
-    part = std::move(*next);
-  }
-  running->events.part(text, part);
-  running->events.last(text, running->begun.reader->summary(), running->begun.reader->route());
-  static_cast<void>(co_await sink.finish(text));
-}
-
 std::string bare_id(const FaceRef& face, const lucid::Route& route) {
   return answer_id(face, "", route);
 }
@@ -48,15 +16,9 @@ Task<Reply> answer_stream(FaceRef face, json::object echoed, lucid::Ask ask) {
   if (!begun) {
     co_return error_response(named(begun.error(), model));
   }
-  const lucid::Route& route = begun->reader->route();
-  http::Stream reply;
-  reply.content_type = "text/event-stream";
-  reply.headers = faces::answer_headers(route, nullptr);
-  const ResponseEvents events(bare_id(face, route), model, seconds(face), std::move(echoed));
-  auto running = std::make_shared<Running>(  // shared: the stream's function is copied
-      Running{events, std::move(*begun)});
-  reply.source = [running](ByteSink& sink) { return send_events(running, sink); };
-  co_return reply;
+  auto events = std::make_shared<ResponseEvents>(bare_id(face, begun->reader->route()), model,
+                                                 seconds(face), std::move(echoed));
+  co_return faces::stream_answer(kEventStream, std::move(*begun), std::move(events));
 }
 
 Task<Reply> answer_whole(FaceRef face, json::object echoed, lucid::Ask ask) {

@@ -10,6 +10,8 @@ constexpr std::uint64_t kVersion = 2;
 constexpr std::size_t kListMax = 64;
 constexpr std::size_t kModelsMax = 512;
 constexpr std::size_t kWordBytesMax = 128;
+constexpr auto kLifetimeMs = static_cast<std::uint64_t>(
+    std::chrono::duration_cast<std::chrono::milliseconds>(kCapabilitiesLifetime).count());
 
 Bytes encode_payload(const Capabilities& c) {
   CborWriter out;
@@ -111,9 +113,7 @@ Result<void> read_offerings(CborMap& map, CborReader& in, Capabilities& out) {
 
 /// Lifetime rules of a node document at `now`.
 Result<void> check_time(const Capabilities& c, UtcTime now) {
-  const auto lifetime = static_cast<std::uint64_t>(
-      std::chrono::duration_cast<std::chrono::milliseconds>(kCapabilitiesLifetime).count());
-  if (c.expires <= c.created || c.expires.unix_ms - c.created.unix_ms > lifetime) {
+  if (c.expires <= c.created || c.expires.unix_ms - c.created.unix_ms > kLifetimeMs) {
     return fail(Code::malformed, "node document lives longer than 300 s");
   }
   if (now >= c.expires) return fail(Code::expired, "node document has expired");
@@ -127,6 +127,26 @@ Result<void> check_time(const Capabilities& c, UtcTime now) {
 }
 
 }  // namespace
+
+std::string native_arch() {
+#if defined(__x86_64__)
+  return "x86_64";
+#elif defined(__aarch64__)
+  return "aarch64";
+#elif defined(__riscv) && __riscv_xlen == 64
+  return "riscv64";
+#else
+#error "name this architecture as uname -m does"
+#endif
+}
+
+Capabilities native_capabilities(UtcTime now) {
+  Capabilities out;
+  out.created = now;
+  out.expires.unix_ms = now.unix_ms + kLifetimeMs;
+  out.arch = native_arch();
+  return out;
+}
 
 Bytes seal(const Capabilities& capabilities, const identity::KeyPair& key) {
   return identity::seal(identity::Domain::node, encode_payload(capabilities), key);

@@ -173,6 +173,12 @@ struct Capabilities {
 };
 inline constexpr Duration kCapabilitiesLifetime = 300s;
 
+/// The architecture this program was built for, as documents name it: "x86_64", "aarch64".
+[[nodiscard]] std::string native_arch();
+/// What a program on this machine says from `now` on, for as long as a document may live; what it
+/// offers is the caller's to add.
+[[nodiscard]] Capabilities native_capabilities(UtcTime now);
+
 [[nodiscard]] Bytes seal(const Capabilities& capabilities, const identity::KeyPair& key);
 /// Believes nothing unsigned and nothing expired: Code::verification_failed unless signed by
 /// `peer`, Code::expired.

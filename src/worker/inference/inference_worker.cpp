@@ -58,6 +58,13 @@ class LaunchingWorker final : public InferenceWorker {
   LaunchingWorker(asio::any_io_executor executor, std::unique_ptr<sandbox::Launcher> launcher)
       : executor_(std::move(executor)), launcher_(std::move(launcher)) {}
 
+  const std::vector<std::string>& isolation() const noexcept override {
+    return launcher_->hello().layers;
+  }
+  const std::string& missing_isolation() const noexcept override {
+    return launcher_->hello().missing;
+  }
+
   Task<Result<std::unique_ptr<LoadedModel>>> load(sandbox::FileDescriptor model,
                                                   EngineOptions options,
                                                   Progress progress) override {

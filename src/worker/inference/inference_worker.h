@@ -117,6 +117,11 @@ class InferenceWorker {
       asio::any_io_executor executor, Options options);
   virtual ~InferenceWorker() = default;
 
+  /// Layers in force around every model, ascending; exactly {"none"} without.
+  [[nodiscard]] virtual const std::vector<std::string>& isolation() const noexcept = 0;
+  /// Layers that are not there and why, for people; or empty.
+  [[nodiscard]] virtual const std::string& missing_isolation() const noexcept = 0;
+
   /// Loads a model from a descriptor open for reading. Errors: Code::malformed for a file the
   /// engine refuses or dies of (message for people), Code::too_large beyond memory, Code::cancelled
   /// when the coroutine is, Code::unavailable.
