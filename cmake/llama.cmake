@@ -66,6 +66,10 @@ function(phase_add_llama)
     set(GGML_${backend} ${PHASE_${backend}})
   endforeach()
   add_subdirectory("${source}" "${CMAKE_BINARY_DIR}/llama" EXCLUDE_FROM_ALL SYSTEM)
+  if(PHASE_VULKAN)
+    target_compile_options(ggml-vulkan PRIVATE
+      "$<$<COMPILE_LANGUAGE:CXX>:SHELL:-include ${CMAKE_SOURCE_DIR}/cmake/vulkan_layer_settings.h>")
+  endif()
   add_library(phase_llama INTERFACE)
   target_link_libraries(phase_llama INTERFACE llama-common llama)
   # src: llama-ext.h, where the library keeps what is not yet in its public header (memory by buffer).

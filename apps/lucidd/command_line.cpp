@@ -31,6 +31,10 @@ void add_models(CLI::App& app, CommandLine& out) {
       ->group(group);
   app.add_option("--llama-n-gpu-layers", out.gpu_layers, "Layers on the GPU; -1: all")
       ->group(group);
+  app.add_option(
+         "--gpu-devices", out.gpu_devices,
+         "Which GPUs, as the driver counts them: 0,1 (default: all but drivers in software)")
+      ->group(group);
   app.add_option("--llama-ctx-size", out.context_tokens,
                  "Tokens of context of one conversation (default: 4096, or the model's if less)")
       ->group(group);

@@ -19,6 +19,7 @@ struct CommandLine {
   bool no_local_worker = false;
   std::optional<std::filesystem::path> model_dir, ollama_models;
   std::int32_t gpu_layers = -1;
+  std::string gpu_devices;
   std::uint32_t context_tokens = 0, sequences = 8, threads = 1;
   std::string keep_alive = "5m";
   std::uint64_t memory_mib = 0;

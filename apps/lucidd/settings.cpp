@@ -187,6 +187,7 @@ Result<Settings> load_settings(const CommandLine& line, const Environment& envir
   node.pool.engine.threads = line.threads;
   node.pool.engine.gpu_layers = line.gpu_layers;
   node.isolated = line.isolation == "full";
+  node.devices = line.gpu_devices;
   read_mesh(line, node);
   out.origins = line.origins;
   out.require_verified = line.require_verified;

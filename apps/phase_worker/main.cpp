@@ -1,7 +1,7 @@
 // phase-worker — the process that runs what strangers send. Started by a daemon, never by hand:
 // descriptor 3 is the socket to whoever started it.
 //
-//   phase-worker --kind wasm|inference --isolation full|none
+//   phase-worker --kind wasm|inference --isolation full|none [--devices LIST]
 #include <cstdio>
 #include <memory>
 #include <optional>
@@ -22,7 +22,7 @@ namespace {
 constexpr int kExitUsage = 64;  // EX_USAGE
 
 struct Options {
-  std::string_view kind;
+  std::string_view kind, devices;
   std::optional<phase::sandbox::Isolation> isolation;
 };
 
@@ -36,6 +36,8 @@ std::optional<Options> parse(int argc, char** argv) {
       const auto isolation = phase::sandbox::isolation_from(value);
       if (!isolation) return std::nullopt;
       options.isolation = *isolation;
+    } else if (name == "--devices") {
+      options.devices = value;
     } else {
       return std::nullopt;
     }
@@ -45,10 +47,12 @@ std::optional<Options> parse(int argc, char** argv) {
 }
 
 // Nothing for a kind this program was built without.
-std::unique_ptr<phase::sandbox::Work> work_of(std::string_view kind) {
-  if (kind == "wasm") return std::make_unique<phase::worker::WasmWork>();
+std::unique_ptr<phase::sandbox::Work> work_of(const Options& options) {
+  if (options.kind == "wasm") return std::make_unique<phase::worker::WasmWork>();
 #ifdef PHASE_INFERENCE
-  if (kind == "inference") return std::make_unique<phase::worker::InferenceWork>();
+  if (options.kind == "inference") {
+    return std::make_unique<phase::worker::InferenceWork>(std::string(options.devices));
+  }
 #endif
   return nullptr;
 }
@@ -57,12 +61,12 @@ std::unique_ptr<phase::sandbox::Work> work_of(std::string_view kind) {
 
 int main(int argc, char** argv) {
   const auto options = parse(argc, argv);
-  const auto work = options ? work_of(options->kind) : nullptr;
+  const auto work = options ? work_of(*options) : nullptr;
   if (!work || ::fcntl(phase::sandbox::control::kSocketNumber, F_GETFD) < 0) {
     std::fputs(
         "phase-worker is started by plasmd, lucidd or phase, not by hand.\n"
-        "usage: phase-worker --kind wasm|inference --isolation full|none   (descriptor 3: control "
-        "socket)\n",
+        "usage: phase-worker --kind wasm|inference --isolation full|none [--devices LIST]   "
+        "(descriptor 3: control socket)\n",
         stderr);
     return kExitUsage;
   }

@@ -105,8 +105,9 @@ Result<void> LucidNode::State::open_models() {
   kept.durability = store::Durability::process;  // an answer does not wait for the disk
   PHASE_TRY(store, store::Store::open(kept, world.clock.now_utc()));
   if (!options.worker_path.empty()) {
-    PHASE_TRY(worker, worker::InferenceWorker::start(world.executor,
-                                                     {options.worker_path, options.isolated}));
+    PHASE_TRY(worker,
+              worker::InferenceWorker::start(
+                  world.executor, {options.worker_path, options.isolated, options.devices}));
     if (const std::string& missing = worker->missing_isolation(); !missing.empty()) {
       world.log.warn("models run without some layers of isolation: {}", printable(missing));
     }

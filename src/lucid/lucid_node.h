@@ -40,6 +40,7 @@ class LucidNode final : public NodeView {
     ModelPool::Options pool;
     std::string worker_path;  ///< phase-worker; empty: echo only
     bool isolated = true;
+    std::string devices;                             ///< InferenceWorker::Options::devices
     bool serves = true;                              ///< false: runs nothing itself (relay)
     std::optional<phase::mesh::Mesh::Options> mesh;  ///< absent: stays off the network
     /// Models whose prompts may leave this machine, as globs; empty: none does.

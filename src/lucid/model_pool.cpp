@@ -266,6 +266,7 @@ std::vector<RunningModel> ModelPool::running() const {
     RunningModel one;
     one.model = describe(*slot->model);
     one.memory_bytes = slot->bytes();
+    one.gpu_bytes = slot->loaded->gpu_bytes();
     one.context_length = slot->loaded->options().context_tokens;
     if (slot->expires) {
       const auto left = std::max<std::int64_t>((*slot->expires - now).count(), 0);

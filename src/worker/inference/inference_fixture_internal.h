@@ -72,9 +72,9 @@ class InferenceFixture : public testing::Test {
     context_.restart();
     context_.poll();
   }
-  void start_worker(bool isolated) {
+  void start_worker(bool isolated, const std::string& devices = {}) {
     auto worker = InferenceWorker::start(context_.get_executor(),
-                                         {PHASE_BINARY_DIR "/bin/phase-worker", isolated});
+                                         {PHASE_BINARY_DIR "/bin/phase-worker", isolated, devices});
     ASSERT_TRUE(worker) << worker.error().text();
     worker_ = *std::move(worker);
   }

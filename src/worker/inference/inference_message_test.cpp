@@ -76,7 +76,7 @@ TEST(InferenceMessage, OnePacketHoldsManyRecords) {
   append(packet, Ended{5, End::template_malformed, 6, "line 1\nbad"});
   append(packet, Loading{250'000});
   append(packet, InfoPiece{text});
-  append(packet, Loaded{7, 8, {9, 10, 11, 12, 13, 14}});
+  append(packet, Loaded{7, 5, 8, {9, 10, 11, 12, 13, 14}});
   append(packet, Refused{Refusal::too_large, "why"});
   const auto records = decode_from_child(packet);
   ASSERT_TRUE(records) << records.error().text();
@@ -87,6 +87,7 @@ TEST(InferenceMessage, OnePacketHoldsManyRecords) {
   EXPECT_EQ(std::get<Ended>((*records)[2]).end, End::template_malformed);
   EXPECT_EQ(std::get<Ended>((*records)[2]).message, "line 1?bad");
   EXPECT_EQ(std::get<Loading>((*records)[3]).ppm, 250'000U);
+  EXPECT_EQ(std::get<Loaded>((*records)[5]).gpu_bytes, 5U);
   EXPECT_EQ(std::get<Loaded>((*records)[5]).options.threads, 12U);
   EXPECT_EQ(std::get<Refused>((*records)[6]).refusal, Refusal::too_large);
   packet.pop_back();

@@ -40,6 +40,20 @@ void end_uncaught() {
   ::_exit(sandbox::control::kExitAborted);
 }
 
+// Back ends beside the processor's that this program was built with, as receipts name them.
+constexpr std::string_view kDeviceEngine =
+#if defined(GGML_USE_CUDA)
+    "+cuda";
+#elif defined(GGML_USE_HIP)
+    "+hip";
+#elif defined(GGML_USE_VULKAN)
+    "+vulkan";
+#elif defined(GGML_USE_METAL)
+    "+metal";
+#else
+    "";
+#endif
+
 bool runs_here() {
 #if defined(__x86_64__)
   return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
@@ -102,7 +116,7 @@ Result<void> run_model(const Load& load, sandbox::FileDescriptor file, int socke
     const auto info = inspect_model(std::move(file), load.model_bytes);
     if (!info) return refuse(info.error());
     say_info(*info, outbox);
-    outbox.say(Loaded{0, monotonic_ns() - begun, load.options});
+    outbox.say(Loaded{0, 0, monotonic_ns() - begun, load.options});
     outbox.flush();
     return {};
   }
@@ -116,7 +130,7 @@ Result<void> run_model(const Load& load, sandbox::FileDescriptor file, int socke
   });
   if (!model) return refuse(model.error());
   say_info(model->info, outbox);
-  outbox.say(Loaded{model->memory_bytes, monotonic_ns() - begun, model->options});
+  outbox.say(Loaded{model->memory_bytes, model->gpu_bytes, monotonic_ns() - begun, model->options});
   outbox.flush();
   outbox_of_process() = nullptr;
   return serve(*std::move(model), outbox, socket, buffer);
@@ -131,15 +145,36 @@ Result<Bytes> InferenceWork::prepare() {
   ::setenv("GGML_NO_BACKTRACE", "1", 1);
   common_log_set_verbosity_thold(-1);
   EngineLog::listen();
-  llama_backend_init();
-#if !defined(GGML_USE_CUDA) && !defined(GGML_USE_HIP) && !defined(GGML_USE_VULKAN) && \
-    !defined(GGML_USE_METAL)
-  // Reads what it wants to know of the machine while it may. Drivers do not survive a fork.
-  (void)ggml_backend_dev_count();
-#endif
+  // Reads what it wants to know of the machine while it may. Drivers do not survive a fork: where
+  // there are some, each child begins for itself.
+  if (!has_devices()) llama_backend_init();
   std::set_terminate(end_uncaught);
   ggml_set_abort_callback(say_abort);
-  return to_bytes("llama.cpp-" + std::string(llama_version()));
+  return to_bytes("llama.cpp-" + std::string(llama_version()) + std::string(kDeviceEngine));
+}
+
+bool InferenceWork::has_devices() const {
+  return !kDeviceEngine.empty();
+}
+
+// What a driver wants of the system it must want now: once the layers are there, nothing can be
+// opened any more.
+Result<void> InferenceWork::open_devices() {
+  for (const char* name :
+       {"GGML_VK_VISIBLE_DEVICES", "CUDA_VISIBLE_DEVICES", "HIP_VISIBLE_DEVICES"}) {
+    if (!devices_.empty()) ::setenv(name, devices_.c_str(), 1);
+  }
+  ::setenv("MESA_SHADER_CACHE_DISABLE", "1", 1);  // there will be no file to keep it in
+  ::setenv("CUDA_CACHE_DISABLE", "1", 1);
+  llama_backend_init();
+  for (std::size_t i = 0; i < ggml_backend_dev_count(); i++) {
+    ggml_backend_dev_t device = ggml_backend_dev_get(i);
+    if (ggml_backend_dev_type(device) == GGML_BACKEND_DEVICE_TYPE_CPU) continue;
+    if (ggml_backend_dev_init(device, nullptr) == nullptr) {  // kept open as long as we live
+      return fail(Code::unavailable, "a device of the engine cannot be opened");
+    }
+  }
+  return {};
 }
 
 sandbox::Limits InferenceWork::limits(sandbox::Role /*role*/) const {
@@ -149,6 +184,7 @@ sandbox::Limits InferenceWork::limits(sandbox::Role /*role*/) const {
 }
 
 int InferenceWork::run(sandbox::Role /*role*/, int socket) {
+  if (has_devices()) llama_backend_init();  // does nothing where the devices are open
   Bytes buffer(sandbox::kMessageBytesMax);
   auto received = sandbox::receive_message(socket, buffer);
   if (!received) return code_exit_status(received.error().code);

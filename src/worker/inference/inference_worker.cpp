@@ -36,6 +36,9 @@ class ModelInProcess final : public LoadedModel {
   std::uint64_t memory_bytes() const noexcept override {
     return process_->readiness().loaded.memory_bytes;
   }
+  std::uint64_t gpu_bytes() const noexcept override {
+    return process_->readiness().loaded.gpu_bytes;
+  }
   std::size_t busy() const noexcept override { return process_->busy(); }
   bool ended() const noexcept override { return process_->ended(); }
   const std::vector<std::string>& isolation() const noexcept override {
@@ -84,9 +87,11 @@ class LaunchingWorker final : public InferenceWorker {
  private:
   Task<Result<std::shared_ptr<Process>>> open(sandbox::FileDescriptor model, EngineOptions options,
                                               bool inspect, Progress progress) {
-    PHASE_CO_TRY(auto child, co_await launcher_->fork(sandbox::Role::infer));
     const auto& hello = launcher_->hello();
     const std::string runtime(printable(as_text(hello.about), kRuntimeBytesMax));
+    const bool devices = !inspect && options.gpu_layers != 0 && runtime.find('+') != runtime.npos;
+    const auto role = devices ? sandbox::Role::accelerate : sandbox::Role::infer;
+    PHASE_CO_TRY(auto child, co_await launcher_->fork(role));
     const auto process =
         std::make_shared<Process>(executor_, std::move(child), hello.layers, runtime);
     const auto loaded =
@@ -105,10 +110,11 @@ class LaunchingWorker final : public InferenceWorker {
 Result<std::unique_ptr<InferenceWorker>> InferenceWorker::start(asio::any_io_executor executor,
                                                                 Options options) {
   const auto isolation = options.isolated ? sandbox::Isolation::full : sandbox::Isolation::none;
-  PHASE_TRY(auto launcher, sandbox::Launcher::start(
-                               executor, {options.worker_path,
-                                          {"--kind", "inference", "--isolation",
-                                           std::string(sandbox::isolation_name(isolation))}}));
+  std::vector<std::string> words = {"--kind", "inference", "--isolation",
+                                    std::string(sandbox::isolation_name(isolation))};
+  if (!options.devices.empty()) words.insert(words.end(), {"--devices", options.devices});
+  PHASE_TRY(auto launcher,
+            sandbox::Launcher::start(executor, {options.worker_path, std::move(words)}));
   return std::make_unique<LaunchingWorker>(std::move(executor), std::move(launcher));
 }
 

@@ -95,6 +95,7 @@ class LoadedModel {
   [[nodiscard]] virtual const ModelInfo& info() const noexcept = 0;
   [[nodiscard]] virtual const EngineOptions& options() const noexcept = 0;  ///< as granted
   [[nodiscard]] virtual std::uint64_t memory_bytes() const noexcept = 0;  ///< weights, KV, buffers
+  [[nodiscard]] virtual std::uint64_t gpu_bytes() const noexcept = 0;     ///< of them, on devices
   [[nodiscard]] virtual std::size_t busy() const noexcept = 0;            ///< requests on their way
   [[nodiscard]] virtual bool ended() const noexcept = 0;                  ///< process gone
   [[nodiscard]] virtual const std::vector<std::string>& isolation() const noexcept = 0;
@@ -109,6 +110,9 @@ class InferenceWorker {
   struct Options {
     std::string worker_path;  ///< phase-worker
     bool isolated = true;     ///< false: no layer; for tests and platforms without them
+    /// Which accelerators, as their driver counts them ("0,1"); empty: all it recommends, which no
+    /// driver in software is. Builds without accelerators have none.
+    std::string devices = {};
   };
   using Progress = std::function<void(double)>;  ///< 0 … 1; on the executor, must not block
 

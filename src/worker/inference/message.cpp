@@ -183,8 +183,9 @@ Result<FromChild> decode_loaded(ByteView body) {
   CborReader in(body);
   Loaded loaded;
   PHASE_TRY(const std::uint64_t count, in.array());
-  if (count != 3) return malformed("loaded");
+  if (count != 4) return malformed("loaded");
   PHASE_TRY(loaded.memory_bytes, in.uint());
+  PHASE_TRY(loaded.gpu_bytes, in.uint());
   PHASE_TRY(loaded.load_ns, in.uint());
   PHASE_TRY(loaded.options, read_options(in));
   PHASE_TRY_VOID(in.finish());
@@ -255,7 +256,7 @@ struct Append {
   }
   void operator()(const Loaded& loaded) const {
     CborWriter out;
-    out.array(3).uint(loaded.memory_bytes).uint(loaded.load_ns);
+    out.array(4).uint(loaded.memory_bytes).uint(loaded.gpu_bytes).uint(loaded.load_ns);
     write_options(out, loaded.options);
     put_record(packet, kLoadedTag, 0, out.view());
   }

@@ -117,7 +117,8 @@ struct InfoPiece {
 };
 /// The engine is ready; `info` pieces are complete.
 struct Loaded {
-  std::uint64_t memory_bytes = 0;
+  std::uint64_t memory_bytes = 0;  ///< weights, KV, buffers
+  std::uint64_t gpu_bytes = 0;     ///< of them, on devices
   std::uint64_t load_ns = 0;
   EngineOptions options;  ///< as granted
 };

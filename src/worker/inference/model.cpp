@@ -173,12 +173,16 @@ std::unique_ptr<llama_context, Freed> make_context(llama_model& model, const Mod
   return std::unique_ptr<llama_context, Freed>(llama_init_from_model(&model, params));
 }
 
-std::uint64_t memory_of(const llama_context& context) {
-  std::uint64_t bytes = 0;
-  for (const auto& [where, data] : llama_get_memory_breakdown(&context)) {
-    bytes += data.model + data.context + data.compute;
+void measure(Model& model) {
+  for (const auto& [where, data] : llama_get_memory_breakdown(model.context.get())) {
+    const std::uint64_t bytes = data.model + data.context + data.compute;
+    model.memory_bytes += bytes;
+    if (ggml_backend_dev_t device = ggml_backend_buft_get_device(where);
+        device != nullptr && !ggml_backend_buft_is_host(where) &&
+        ggml_backend_dev_type(device) != GGML_BACKEND_DEVICE_TYPE_CPU) {
+      model.gpu_bytes += bytes;
+    }
   }
-  return bytes;
 }
 
 }  // namespace
@@ -230,7 +234,7 @@ Result<Model> load_model(sandbox::FileDescriptor file, std::uint64_t bytes,
   }
   out.templates = read_template(out.info, *out.model);
   complete_info(out.info, *out.model, out.templates.get());
-  out.memory_bytes = memory_of(*out.context);
+  measure(out);
   return out;
 }
 

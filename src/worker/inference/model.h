@@ -39,6 +39,7 @@ struct Model {
   ModelInfo info;
   EngineOptions options;  ///< as granted
   std::uint64_t memory_bytes = 0;
+  std::uint64_t gpu_bytes = 0;  ///< of them, on devices
 };
 
 using LoadProgress = std::function<void(float)>;

@@ -90,7 +90,7 @@ Bytes encode_fork(Role role) {
 
 Result<Role> decode_fork(ByteView bytes) {
   if (bytes.size() != 1 || bytes[0] < static_cast<std::uint8_t>(Role::compile) ||
-      bytes[0] > static_cast<std::uint8_t>(Role::infer)) {
+      bytes[0] > static_cast<std::uint8_t>(Role::accelerate)) {
     return fail(Code::malformed, "a request to a zygote is not understood");
   }
   return static_cast<Role>(bytes[0]);

@@ -19,6 +19,7 @@ TEST(Control, RoundTrips) {
   EXPECT_EQ(exited.signal, 31);
   EXPECT_EQ(decode_fork(encode_fork(Role::compile)), Role::compile);
   EXPECT_EQ(decode_fork(encode_fork(Role::infer)), Role::infer);
+  EXPECT_EQ(decode_fork(encode_fork(Role::accelerate)), Role::accelerate);
 }
 
 TEST(Control, RefusesTheRest) {

@@ -26,13 +26,21 @@ std::uint64_t fs_rights(long abi) {
   return (1ULL << count) - 1;
 }
 
+Result<long> landlock_abi() {
+  const long abi = ::syscall(SYS_landlock_create_ruleset, nullptr, 0, kCreateRulesetVersion);
+  if (abi >= 1) return abi;
+  return fail(Code::unsupported, "this kernel has no Landlock, or it is switched off");
+}
+
 }  // namespace
 
+Result<void> has_landlock() {
+  PHASE_TRY_VOID(landlock_abi());
+  return {};
+}
+
 Result<void> apply_landlock() {
-  const long abi = ::syscall(SYS_landlock_create_ruleset, nullptr, 0, kCreateRulesetVersion);
-  if (abi < 1) {
-    return fail(Code::unsupported, "this kernel has no Landlock, or it is switched off");
-  }
+  PHASE_TRY(const long abi, landlock_abi());
   const RulesetAttributes attributes{fs_rights(abi), abi >= 4 ? kNetAll : 0,
                                      abi >= 6 ? kScopeAll : 0};
   // Older kernels want the size they know.

@@ -36,10 +36,11 @@ inline constexpr std::string_view kIsolationNone = "none";
 
 /// What a process is for, hence which system calls it needs.
 enum class Role : std::uint8_t {
-  zygote = 0,   ///< forks the others; runs nothing of a stranger
-  compile = 1,  ///< may start threads
-  execute = 2,  ///< the least
-  infer = 3,    ///< may start threads, and read and map a file it was handed
+  zygote = 0,      ///< forks the others; runs nothing of a stranger
+  compile = 1,     ///< may start threads
+  execute = 2,     ///< the least
+  infer = 3,       ///< may start threads, and read and map a file it was handed
+  accelerate = 4,  ///< as infer, and speaks with the devices it opened before
 };
 
 /// Closes every descriptor from `first` on.
@@ -59,8 +60,11 @@ struct Namespaces {
 [[nodiscard]] Namespaces enter_namespaces();
 
 /// Denies every file system access and, where the kernel can, TCP and reaching outside by signal or
-/// abstract socket. Errors: Code::unsupported when the kernel has no Landlock, Code::io.
+/// abstract socket, to the calling thread. Errors: Code::unsupported when the kernel has no
+/// Landlock, Code::io.
 [[nodiscard]] Result<void> apply_landlock();
+/// Whether the kernel has it; changes nothing.
+[[nodiscard]] Result<void> has_landlock();
 
 /// Hard limits of a process; each becomes both its soft and hard limit.
 struct Limits {
@@ -88,13 +92,16 @@ inline constexpr bool kMemoryLimitsApply = true;
 /// Lowers the data limit alone, when a process learns what it is to run.
 [[nodiscard]] Result<void> limit_data(std::uint64_t bytes);
 
+/// Whether the kernel has seccomp filters; changes nothing.
+[[nodiscard]] Result<void> has_seccomp();
+
 /// A seccomp filter ready to be installed: building one is slow, installing it is not.
 class Filter {
  public:
   /// Everything not on the role's list fails with EPERM; a foreign architecture kills. Errors:
   /// Code::internal.
   [[nodiscard]] static Result<Filter> make(Role role);
-  /// Requires no_new_privs. Errors: Code::unsupported, Code::io.
+  /// Holds every thread of the process. Requires no_new_privs. Errors: Code::unsupported, Code::io.
   [[nodiscard]] Result<void> install() const;
 
  private:

@@ -3,11 +3,13 @@
 // and once behind the layer.
 #include "worker/sandbox/layers.h"
 
+#include <atomic>
 #include <cerrno>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <functional>
+#include <thread>
 
 #include <arpa/inet.h>
 #include <fcntl.h>
@@ -174,6 +176,9 @@ Result<void> seccomp_compile() {
 Result<void> seccomp_infer() {
   return seccomp(Role::infer);
 }
+Result<void> seccomp_accelerate() {
+  return seccomp(Role::accelerate);
+}
 Result<void> seccomp_zygote() {
   return seccomp(Role::zygote);
 }
@@ -221,6 +226,7 @@ std::vector<Case> cases() {
     out.push_back({"seccomp execute", seccomp_execute, what, call});
     out.push_back({"seccomp compile", seccomp_compile, what, call});
     out.push_back({"seccomp infer", seccomp_infer, what, call});
+    out.push_back({"seccomp accelerate", seccomp_accelerate, what, call});
     // The zygote forks; and that is all.
     if (what != "fork") out.push_back({"seccomp zygote", seccomp_zygote, what, call});
   }
@@ -309,7 +315,28 @@ TEST(Layers, OnlySomeRolesStartThreads) {
   EXPECT_EQ(run(world, start_thread, nullptr), 0);
   EXPECT_EQ(run(world, start_thread, seccomp_compile), 0);
   EXPECT_EQ(run(world, start_thread, seccomp_infer), 0);
+  EXPECT_EQ(run(world, start_thread, seccomp_accelerate), 0);
   EXPECT_EQ(run(world, start_thread, seccomp_execute), EPERM);
+}
+
+// A driver's threads are there before the filter is.
+TEST(Layers, TheFilterHoldsThreadsThatAreThereAlready) {
+  const auto open_in_a_thread = [](const World& world) -> int {
+    std::atomic<bool> locked = false;
+    std::atomic<int> seen = -1;
+    std::thread older([&] {
+      while (!locked) std::this_thread::yield();
+      seen = open_file(world);
+    });
+    const Result<void> filter = seccomp_accelerate();
+    locked = true;
+    older.join();
+    return filter ? seen.load() : kLayerMissing;
+  };
+  const World world;
+  const int behind = run(world, open_in_a_thread, nullptr);
+  if (behind == kLayerMissing) GTEST_SKIP() << "no seccomp on this system";
+  EXPECT_EQ(behind, EPERM);
 }
 
 // The engine of models reads the file it was handed, which a run may not.

@@ -12,6 +12,7 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "worker/sandbox/descriptor.h"
@@ -35,6 +36,8 @@ constexpr std::array kCompile = {
 };
 // Besides: a model as one open file, and how much memory there is.
 constexpr std::array kInfer = {"lseek", "pread64", "fadvise64", "sysinfo"};
+// Besides: drivers, which speak with their open devices by ioctl.
+constexpr std::array kAccelerate = {"ioctl", "sched_getparam", "sched_getscheduler", "getcpu"};
 // Besides: making and burying children, and locking them down.
 constexpr std::array kZygote = {
     "socketpair", "pidfd_open", "wait4", "getppid", "dup2", "dup3", "close_range",
@@ -86,6 +89,10 @@ bool add_rules(const Context& context, Role role) {
   good = good && seccomp_rule_add(context.get(), SCMP_ACT_ALLOW, SCMP_SYS(fcntl), 1,
                                   SCMP_A1(SCMP_CMP_EQ, F_GETFL)) == 0;
   if (role == Role::infer) return good;
+  if (role == Role::accelerate) {
+    for (const char* name : kAccelerate) good = good && allow(context, name);
+    return good;
+  }
 
   // fork(): no namespace, no sharing of memory.
   constexpr scmp_datum_t kNotFork = CLONE_VM | CLONE_NEWUSER | CLONE_NEWNET | CLONE_NEWNS |
@@ -127,9 +134,19 @@ Result<void> Filter::install() const {
   std::vector<sock_filter> instructions(program_.size());
   std::memcpy(instructions.data(), program_.data(), program_.size() * sizeof(sock_filter));
   const sock_fprog program{static_cast<unsigned short>(instructions.size()), instructions.data()};
-  if (::prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program, 0, 0) == 0) return {};
+  // By the zygote's filter the call with a flag is not allowed; then there is one thread.
+  if (::syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_TSYNC, &program) == 0 ||
+      ::prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program, 0, 0) == 0) {
+    return {};
+  }
   if (errno == EINVAL) return fail(Code::unsupported, "this kernel has no seccomp filters");
   return fail_errno(errno, "installing the seccomp filter failed");
+}
+
+Result<void> has_seccomp() {
+  const std::uint32_t action = SECCOMP_RET_ERRNO;
+  if (::syscall(SYS_seccomp, SECCOMP_GET_ACTION_AVAIL, 0, &action) == 0) return {};
+  return fail(Code::unsupported, "this kernel has no seccomp filters");
 }
 
 }  // namespace phase::sandbox

@@ -4,6 +4,7 @@
 #include <array>
 #include <cerrno>
 #include <cstring>
+#include <map>
 #include <unordered_map>
 
 #include <fcntl.h>
@@ -37,6 +38,7 @@ class Zygote {
 
  private:
   [[nodiscard]] Result<void> lock_down(control::Hello& hello);
+  [[nodiscard]] Result<void> lock_child(Role role);
   [[nodiscard]] Result<void> fork_child(Role role);
   [[nodiscard]] Result<void> bury_children();
   [[noreturn]] void become_child(Role role, int socket, pid_t zygote);
@@ -48,7 +50,8 @@ class Zygote {
   Work& work_;
   FileDescriptor signals_;
   sigset_t signals_before_{};
-  std::optional<Filter> compile_filter_, execute_filter_, infer_filter_;
+  std::map<Role, Filter> filters_;  // of children; empty: the system has none
+  bool landlock_later_ = false;     // children enter it
   std::unordered_map<pid_t, std::uint64_t> children_;
   std::uint64_t id_next_ = 1;
   bool closing_ = false;
@@ -90,28 +93,29 @@ Result<void> Zygote::lock_down(control::Hello& hello) {
     if (!hello.missing.empty()) hello.missing += "; ";
     hello.missing += why;
   };
-  PHASE_TRY(compile_filter_, Filter::make(Role::compile));
-  PHASE_TRY(execute_filter_, Filter::make(Role::execute));
-  PHASE_TRY(infer_filter_, Filter::make(Role::infer));
+  for (const Role role : {Role::compile, Role::execute, Role::infer, Role::accelerate}) {
+    PHASE_TRY(Filter filter, Filter::make(role));
+    filters_.emplace(role, std::move(filter));
+  }
   PHASE_TRY(const Filter filter, Filter::make(Role::zygote));
+  const bool later = work_.has_devices();
 
   const Namespaces namespaces = enter_namespaces();
   if (!namespaces.missing.empty()) note(namespaces.missing);
   if (namespaces.user) hello.layers.emplace_back(kLayerUserNamespace);
   if (namespaces.network) hello.layers.emplace_back(kLayerNetworkNamespace);
   PHASE_TRY_VOID(forbid_privileges());
-  if (const auto landlock = apply_landlock(); landlock) {
+  if (const auto landlock = later ? has_landlock() : apply_landlock(); landlock) {
+    landlock_later_ = later;
     hello.layers.emplace_back(kLayerLandlock);
   } else {
     note("landlock: " + landlock.error().message);
   }
-  if (const auto seccomp = filter.install(); seccomp) {
+  if (const auto seccomp = later ? has_seccomp() : filter.install(); seccomp) {
     hello.layers.emplace_back(kLayerSeccomp);
   } else {
     note("seccomp: " + seccomp.error().message);
-    compile_filter_.reset();
-    execute_filter_.reset();
-    infer_filter_.reset();
+    filters_.clear();
   }
   hello.layers.emplace_back(kLayerLimits);  // applied in each child, which ends if it cannot
   std::ranges::sort(hello.layers);
@@ -181,6 +185,16 @@ void Zygote::wait_for_children() {
   } while (!children_.empty() && ::poll(&wanted, 1, kLastChildTimeoutMs) > 0);
 }
 
+// What the zygote did not do for its children. A driver's threads stay outside Landlock, which
+// holds one thread; the filter holds them all and leaves them nothing to name a file with.
+Result<void> Zygote::lock_child(Role role) {
+  if (landlock_later_) PHASE_TRY_VOID(apply_landlock());
+  PHASE_TRY_VOID(apply_limits(work_.limits(role)));
+  const auto filter = filters_.find(role);
+  if (filter != filters_.end()) PHASE_TRY_VOID(filter->second.install());
+  return {};
+}
+
 void Zygote::become_child(Role role, int socket, pid_t zygote) {
   const auto locked = [&]() -> Result<void> {
     if (::prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) != 0 || ::getppid() != zygote) {
@@ -191,17 +205,13 @@ void Zygote::become_child(Role role, int socket, pid_t zygote) {
       return fail_errno(errno, "setting up a child failed");
     }
     PHASE_TRY_VOID(close_descriptors(control::kSocketNumber + 1));
+    if (role == Role::accelerate) PHASE_TRY_VOID(work_.open_devices());
     if (isolation_ == Isolation::none) return {};
     // What a stranger's code prints is not for the operator's terminal.
     if (::dup2(STDIN_FILENO, STDERR_FILENO) < 0) {
       return fail_errno(errno, "setting up a child failed");
     }
-    PHASE_TRY_VOID(apply_limits(work_.limits(role)));
-    const auto& filter = role == Role::compile ? compile_filter_
-                         : role == Role::infer ? infer_filter_
-                                               : execute_filter_;
-    if (filter) PHASE_TRY_VOID(filter->install());
-    return {};
+    return lock_child(role);
   }();
   if (!locked) ::_exit(control::kExitUnlocked);
   ::_exit(work_.run(role, control::kSocketNumber));

@@ -31,6 +31,11 @@ class Work {
   /// shared by all children is loaded here. Returns a description for the parent, at most
   /// control::kAboutBytesMax.
   [[nodiscard]] virtual Result<Bytes> prepare() = 0;
+  /// Whether children of Role::accelerate open devices. Drivers do not survive a fork, so these
+  /// layers then wait for each child, which adds them before it reads a stranger's byte.
+  [[nodiscard]] virtual bool has_devices() const { return false; }
+  /// In a child of Role::accelerate, before lock-down; may leave threads.
+  [[nodiscard]] virtual Result<void> open_devices() { return {}; }
   /// Limits of a child; `data_bytes` may be lowered by `run`.
   [[nodiscard]] virtual Limits limits(Role role) const = 0;
   /// In a child, locked down. `socket` leads to the parent. Returns the status to exit with.
