@@ -30,7 +30,7 @@ TEST(Control, RefusesTheRest) {
   EXPECT_FALSE(decode(longer));
   EXPECT_FALSE(decode_fork({}));
   EXPECT_FALSE(decode_fork(encode_fork(Role::zygote)));
-  EXPECT_FALSE(decode_fork(Bytes{4}));
+  EXPECT_FALSE(decode_fork(Bytes{5}));
   EXPECT_FALSE(decode_fork(Bytes{1, 1}));
 }
 
