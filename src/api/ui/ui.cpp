@@ -66,6 +66,10 @@ Task<Reply> get_peers(lucid::NodeView& node, Request) {
   co_return fresh(peers_json(peers));
 }
 
+Task<Reply> get_jobs(lucid::NodeView& node, Request) {
+  co_return fresh(jobs_json(node.work()));
+}
+
 Task<Reply> get_policy(lucid::NodeView& node, Request) {
   co_return fresh(policy_json(node.rules(), node.rules_file()));
 }
@@ -102,6 +106,7 @@ void add_routes(http::Router& router, FaceRef face, lucid::NodeView& node) {
   });
   router.add({get, "/api/lucid/status", 0, with(face, node, get_status)});
   router.add({get, "/api/lucid/peers", 0, with(face, node, get_peers)});
+  router.add({get, "/api/lucid/jobs", 0, with(face, node, get_jobs)});
   router.add({get, "/api/lucid/policy", 0, with(face, node, get_policy)});
   router.add({post, "/api/lucid/pause", kPauseRequestBytesMax, with(face, node, post_pause)});
 }
