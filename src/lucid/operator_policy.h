@@ -52,13 +52,14 @@ struct OperatorPolicy {
 
 /// What the machine is doing, as far as it tells.
 struct MachineState {
-  bool on_battery = false;              ///< some battery is discharging
-  std::optional<double> temperature_c;  ///< the hottest sensor
+  bool on_battery = false;                   ///< some battery is discharging
+  std::optional<double> temperature_c = {};  ///< the hottest sensor
   struct Memory {
     std::uint64_t total = 0, free = 0;  ///< bytes
   };
-  std::optional<Memory> gpu;     ///< of the GPU with the most, where its driver tells (amdgpu)
-  std::optional<Memory> memory;  ///< of all nodes; `free` counts what the kernel gives up at once
+  std::optional<Memory> gpu = {};  ///< of the GPU with the most, where its driver tells (amdgpu)
+  std::optional<Memory> memory =
+      {};  ///< of all nodes; `free` counts what the kernel gives up at once
 };
 /// Reads <root>/class/{power_supply,thermal,hwmon,drm} and <root>/devices/system/node; what is
 /// unknown stays unknown.

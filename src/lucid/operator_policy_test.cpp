@@ -172,7 +172,7 @@ TEST(OperatorPolicy, ReasonsComeInTheirOrder) {
   OperatorPolicy policy;
   policy.manual_pause = true;
   policy.time_of_day_window = ServingWindow{9, 17};
-  ServingMoment now{{true, 80.0, {}, {}}, 3, policy.max_concurrent_remote_jobs};
+  ServingMoment now{{true, 80.0}, 3, policy.max_concurrent_remote_jobs};
   EXPECT_EQ(pause_reason(policy, now), "operator paused (manual)");
   policy.manual_pause = false;
   EXPECT_EQ(pause_reason(policy, now), "on battery");

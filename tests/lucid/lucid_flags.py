@@ -2,7 +2,6 @@
 """Every flag and variable of lucidd has a test that shows its effect; those of DNS are here."""
 
 import os
-import pathlib
 import re
 import socket
 import struct
@@ -175,7 +174,25 @@ class Effects(Case):
         except OSError:
             return False
 
+    def threads_at_work(self, node):
+        """The most threads a worker has while it reads long texts."""
+        text = "a long text of many words " * 40
+        node.ask("POST", "/api/embed", {"model": "minilm", "input": "to load it"})
+        done = threading.Thread(target=node.ask, args=(
+            "POST", "/api/embed", {"model": "minilm", "input": [text] * 4}))
+        done.start()
+        most, workers = 0, node.workers()
+        while done.is_alive():
+            for worker in workers:
+                try:
+                    most = max(most, len(os.listdir(f"/proc/{worker}/task")))
+                except OSError:
+                    pass  # it ended
+        done.join()
+        return most
+
     def test_engine_flags_reach_the_engine(self):
+        self.publish("minilm.f16.gguf", "minilm")
         node = self.tiny("--llama-ctx-size", "512", "--llama-n-gpu-layers", "-1", "--threads", "2",
                          "--keep-alive", "-1", "--isolation", "none",
                          "--worker-path", BUILD / "bin" / "phase-worker")
@@ -184,9 +201,7 @@ class Effects(Case):
         self.assertEqual(running["context_length"], 512)
         self.assertGreater(running["expires_at"], "2100", "for ever")
         self.assertFalse(node.ask("GET", "/api/lucid/status").json()["isolated"])
-        threads = max(len(list(pathlib.Path(f"/proc/{worker}/task").iterdir()))
-                      for worker in node.workers())
-        self.assertGreaterEqual(threads, 2)
+        poll(lambda: self.threads_at_work(node) >= 2, "two threads of the engine")
         lost = Node(self, "--model-dir", self.models, "--worker-path", "/nowhere/worker",
                     name="lost")
         self.assertNotEqual(lost.wait(), 0)

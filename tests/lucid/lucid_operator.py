@@ -2,6 +2,7 @@
 """The operator's side of a lucidd: verbs, what the machine says of itself, what ran for whom."""
 
 import json
+import os
 import signal
 import subprocess
 import time
@@ -192,8 +193,7 @@ class Work(Operator):
         lines = iter(stream)
         next(lines)
         for worker in provider.workers():
-            provider.process.send_signal(0)
-            subprocess.run(["kill", "-STOP", str(worker)], check=False)
+            os.kill(worker, signal.SIGSTOP)  # so that the answer is not over before
         provider.kill()
         list(lines)
         stream.close()

@@ -17,8 +17,9 @@ namespace ssl = boost::asio::ssl;
 
 /// Of TLS 1.2: forward secrecy and authenticated encryption only. Those of 1.3 all have both.
 constexpr const char* kCiphers = "ECDHE+AESGCM:ECDHE+CHACHA20";
-/// The one protocol spoken inside (RFC 7301): length and name.
-constexpr unsigned char kProtocol[] = {8, 'h', 't', 't', 'p', '/', '1', '.', '1'};
+/// The protocols spoken inside (RFC 7301): length and name.
+constexpr unsigned char kProtocols[] = "\x08http/1.1\x08http/1.0";
+constexpr unsigned kProtocolsBytes = sizeof kProtocols - 1;
 
 Result<std::string> read_pem(const std::filesystem::path& path) {
   std::error_code problem;
@@ -118,7 +119,7 @@ int choose_protocol(SSL*, const unsigned char** out, unsigned char* out_length,
                     const unsigned char* in, unsigned int in_length, void*) {
   unsigned char* chosen = nullptr;
   const int found =
-      ::SSL_select_next_proto(&chosen, out_length, kProtocol, sizeof kProtocol, in, in_length);
+      ::SSL_select_next_proto(&chosen, out_length, kProtocols, kProtocolsBytes, in, in_length);
   *out = chosen;
   return found == OPENSSL_NPN_NEGOTIATED ? SSL_TLSEXT_ERR_OK : SSL_TLSEXT_ERR_ALERT_FATAL;
 }

@@ -19,6 +19,10 @@ constexpr std::string_view kContentPolicy =
     "data:; base-uri 'none'; require-trusted-types-for 'script'; trusted-types 'none'; form-action "
     "'none'; frame-ancestors 'none'";
 
+/// For who asked for something else below /api/lucid.
+constexpr std::string_view kKnown =
+    "GET /api/lucid/status, peers, jobs and policy, POST /api/lucid/pause";
+
 std::string_view type_of(std::string_view name) {
   if (name.ends_with(".html")) {
     return "text/html; charset=utf-8";
@@ -102,6 +106,9 @@ void add_routes(http::Router& router, FaceRef face, lucid::NodeView& node) {
     router.add({get, path_of(asset.name), 0, page(asset)});
   }
   router.add_error_face("/api/lucid/", [](const Error& error, std::string_view) {
+    if (error.code == Code::not_found) {
+      return http::error_response({error.code, error.message, std::string{kKnown}});
+    }
     return http::error_response(error);
   });
   router.add({get, "/api/lucid/status", 0, with(face, node, get_status)});
