@@ -114,11 +114,18 @@ TEST_F(Ui, TellsPeersAndMakesTheirTextsHarmless) {
 
 TEST_F(Ui, TellsWhatRanForWhom) {
   server_.loop.run([this] {
-    lucid::WorkEntry served{"ab01", true, peer_of(2).text(), "evil\x1b[2J", UtcTime{5000}};
+    lucid::WorkEntry served;
+    served.job_id = "ab01";
+    served.for_others = true;
+    served.peer = peer_of(2).text();
+    served.model = "evil\x1b[2J";
     served.answer_bytes = 17;
     served.verdict = "signed here";
     served.has_receipt = true;
-    lucid::WorkEntry asked{"cd02", false, peer_of(3).text(), "tiny:latest", UtcTime{4000}};
+    lucid::WorkEntry asked;
+    asked.job_id = "cd02";
+    asked.peer = peer_of(3).text();
+    asked.ended = UtcTime{4000};
     asked.answer_tokens = 9;
     asked.completion = "connection_closed: it went away";
     asked.verdict = "none";

@@ -23,10 +23,12 @@ function verdict(job) {
 
 function entry(job) {
   const served = job.for === "others";
-  const seconds = job.wall_us === null ? null : `${(job.wall_us / 1e6).toFixed(2)} s`;
+  const seconds = job.wall_us === null ? null
+    : job.wall_us < 1e6 ? `${Math.round(job.wall_us / 1000)} ms`
+    : `${(job.wall_us / 1e6).toFixed(1)} s`;
   const facts = [`asked with ${size(job.prompt_tokens, job.prompt_bytes)}`,
                  `answered with ${size(job.answer_tokens, job.answer_bytes)}`, seconds,
-                 job.completion].filter(Boolean).join(" · ");
+                 job.completion === "exited" ? "complete" : job.completion].filter(Boolean).join(" · ");
   const link = job.receipt === null ? null
     : savingLink("receipt", `${job.receipt}?part=receipt`, `receipt-${job.job.slice(0, 12)}.cose`);
   if (link) {
