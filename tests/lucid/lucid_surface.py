@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""What a client of Ollama or OpenAI is told when it asks for something that is not there: exactly."""
+"""What clients of Ollama and OpenAI are told exactly, also where there is nothing to tell."""
 
 import json
 

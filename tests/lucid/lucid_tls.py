@@ -77,7 +77,8 @@ class Tls(Case):
         context = ssl.create_default_context(cafile=str(self.pem))
         with context.wrap_socket(socket.create_connection(("127.0.0.1", node.port), SECONDS_MAX),
                                  server_hostname="localhost") as wire:
-            wire.sendall(b"POST /api/chat HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n\r\n{")
+            wire.sendall(b"POST /api/chat HTTP/1.1\r\nHost: localhost\r\n"
+                         b"Content-Length: 9\r\n\r\n{")
         self.assertEqual(node.stop(), 0, node.log())
 
     def test_keys_go_with_it_and_verbs_find_it(self):
