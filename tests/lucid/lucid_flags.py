@@ -62,6 +62,35 @@ SHOWN = {
 }
 
 
+# key of policy.toml: the same
+KEYS = {
+    "authorized_submitters": ("tests/lucid/lucid_mesh.py", "authorized_submitters"),
+    "allow_unauthenticated_jobs": ("tests/lucid/lucid_mesh.py", "allow_unauthenticated_jobs"),
+    "serve_models": ("tests/lucid/lucid_mesh.py", "serve_models"),
+    "manual_pause": ("tests/lucid/lucid_mesh.py", "manual_pause"),
+    "auto_pause_on_battery": ("tests/lucid/lucid_operator.py", "auto_pause_on_battery"),
+    "auto_pause_on_thermal_threshold_c":
+        ("tests/lucid/lucid_operator.py", "auto_pause_on_thermal_threshold_c"),
+    "time_of_day_window": ("tests/lucid/lucid_operator.py", "time_of_day_window"),
+    "max_concurrent_remote_jobs": ("src/lucid/gate_test.cpp", "max_concurrent_remote_jobs"),
+    "max_concurrent_jobs_per_key": ("src/lucid/gate_test.cpp", "max_concurrent_jobs_per_key"),
+    "max_jobs_per_minute_per_key": ("src/lucid/gate_test.cpp", "max_jobs_per_minute_per_key"),
+    "max_tokens_ceiling": ("src/lucid/gate_test.cpp", "max_tokens_ceiling"),
+    "max_prompt_bytes": ("tests/lucid/lucid_mesh.py", "max_prompt_bytes"),
+    "max_wall_seconds": ("src/lucid/gate_test.cpp", "max_wall_seconds"),
+    "vram_reserve_gb": ("tests/lucid/lucid_operator.py", "graphics memory reserve reached"),
+    "memory_reserve_gb": ("tests/lucid/lucid_operator.py", "memory_reserve_gb"),
+}
+# header: the same
+HEADERS = {
+    "X-Lucid-Local-Only": ("tests/lucid/lucid_mesh.py", "X-Lucid-Local-Only"),
+    "X-Lucid-Routed-Via": ("tests/lucid/lucid_mesh.py", "x-lucid-routed-via"),
+    "X-Lucid-Served-By": ("tests/lucid/lucid_mesh.py", "x-lucid-served-by"),
+    "X-Lucid-Receipt-Verified": ("tests/lucid/lucid_daemon.py", "x-lucid-receipt-verified"),
+    "X-Lucid-Conversation": ("src/api/ollama/ollama_test.cpp", "X-Lucid-Conversation"),
+}
+
+
 class Dns:
     """A DNS server on UDP that knows TXT records: name → list of strings, one record each."""
 
@@ -110,9 +139,21 @@ class Table(Case):
         variables = set(re.findall(r"\b(?:LUCIDD|OLLAMA|RUST)_[A-Z]+\b", text)) - {"OLLAMA_HOST"}
         self.assertGreater(len(flags), 30)
         self.assertEqual(flags | variables, set(SHOWN))
-        for flag, (file, what) in SHOWN.items():
-            with self.subTest(flag=flag):
-                self.assertIn(what, (SOURCE / file).read_text())
+        self.shown(SHOWN)
+
+    def shown(self, table):
+        for name, (file, what) in table.items():
+            with self.subTest(name):
+                self.assertTrue(what in (SOURCE / file).read_text(), f"{file} has no {what}")
+
+    def test_every_key_and_header_is_in_the_table(self):
+        policy = subprocess.run([LUCIDD, "policy", "show"], capture_output=True, text=True,
+                                check=True, timeout=SECONDS_MAX).stdout
+        self.assertEqual(set(re.findall(r"(?m)^(?:# )?([a-z_]+) = ", policy)), set(KEYS))
+        face = (SOURCE / "src/api/faces/face.cpp").read_text().lower()
+        self.assertEqual({name.lower() for name in HEADERS},
+                         set(re.findall(r"x-lucid-[a-z-]+[a-z]", face)))
+        self.shown(KEYS | HEADERS)
 
     def test_the_version_is_told(self):
         told = subprocess.run([LUCIDD, "--version"], capture_output=True, text=True, check=True,
