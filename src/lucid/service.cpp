@@ -73,14 +73,15 @@ class Asking final : public requester::Observer, public requester::StdinSource {
     route.routed_via = provider == self_ ? "local" : "peer:" + last_of(route.served_by, 8);
     route.job_id = manifest.id.hex();
     push(std::move(route));
-    if (provider == self_) {
-      asked_.reset();
-    } else {
-      asked_ = Asked{asked_of(provider, manifest.manifest), manifest.manifest.created};
-      asked_->entry.job_id = manifest.id.hex();
-    }
+    asking_.reset();
+    if (provider == self_) return;
+    asking_ = Asked{asked_of(provider, manifest.manifest), manifest.manifest.created};
+    asking_->entry.job_id = manifest.id.hex();
   }
-  void on_accepted() override {}
+  /// From here on the other node has the prompt.
+  void on_accepted() override {
+    if (asking_) asking_->accepted = true;
+  }
   void on_output(const job::OutputPiece& piece) override {
     output_.push_back(piece);
     (holds_ ? held_ : events_).emplace_back(piece);
@@ -95,7 +96,18 @@ class Asking final : public requester::Observer, public requester::StdinSource {
   void on_progress(const offer::Progress& progress) override {
     push(Progress{progress.stage, progress.done, progress.total});
   }
-  void on_attempt_failed(const identity::PublicKey&, const Error&) override {}
+  void on_attempt_failed(const identity::PublicKey&, const Error& error) override {
+    note_lost(error);
+  }
+  /// The job under way, if another node had it, ends without a receipt.
+  void note_lost(const Error& error) {
+    std::optional<Asked> lost = std::exchange(asking_, std::nullopt);
+    if (!lost || !lost->accepted) return;  // who declines sees no prompt
+    for (const auto& piece : output_) lost->entry.answer_bytes += piece.data.size();
+    lost->entry.completion = std::string(code_name(error.code)) + ": " + error.message;
+    lost->entry.verdict = "none";
+    lost_.push_back(*std::move(lost));
+  }
 
   void push(AnswerEvent event) {
     events_.push_back(std::move(event));
@@ -133,12 +145,13 @@ class Asking final : public requester::Observer, public requester::StdinSource {
   [[nodiscard]] const Bytes& prompt() const noexcept { return prompt_; }
   [[nodiscard]] const std::vector<job::OutputPiece>& output() const noexcept { return output_; }
   [[nodiscard]] bool holds() const noexcept { return holds_; }
-  /// The job another node has, while one has it.
+  /// A job that another node was asked for.
   struct Asked {
     WorkEntry entry;
     UtcTime created;
+    bool accepted = false;
   };
-  [[nodiscard]] const std::optional<Asked>& asked() const noexcept { return asked_; }
+  [[nodiscard]] const std::vector<Asked>& lost() const noexcept { return lost_; }
   requester::CancelToken cancel;
 
  private:
@@ -150,7 +163,8 @@ class Asking final : public requester::Observer, public requester::StdinSource {
   std::vector<job::OutputPiece> output_;
   std::deque<AnswerEvent> events_;
   std::deque<AnswerEvent> held_;
-  std::optional<Asked> asked_;
+  std::optional<Asked> asking_;
+  std::vector<Asked> lost_;  // as many as there are attempts
   Event ready_;
 };
 
@@ -203,7 +217,7 @@ struct Service::State : std::enable_shared_from_this<Service::State> {
                                            std::uint64_t tokens_max);
   static Task<void> run(std::shared_ptr<State> self, std::shared_ptr<Asking> asking, Way way);
   void keep(const Asking& asking, const requester::Outcome& outcome);
-  void note_lost(const Asking& asking, const Error& error);
+  void keep_lost(const Asking& asking);
   void conclude(Asking& asking, const requester::Outcome& outcome, Instant begun);
 
   World world;
@@ -311,21 +325,18 @@ void Service::State::keep(const Asking& asking, const requester::Outcome& outcom
   }
 }
 
-/// A job that another node was asked for and that came to no receipt.
-void Service::State::note_lost(const Asking& asking, const Error& error) {
-  if (!asking.asked()) return;
-  WorkEntry entry = asking.asked()->entry;
-  for (const auto& piece : asking.output()) entry.answer_bytes += piece.data.size();
-  entry.completion = std::string(code_name(error.code)) + ": " + error.message;
-  entry.verdict = "none";
-  store::JobRow row;
-  row.id = entry.job_id;
-  row.state = "failed";
-  row.created = asking.asked()->created;
-  row.finished = world.clock.now_utc();
-  row.document = work_document(entry);
-  const auto put = world.store.put_job(row);
-  if (!put) world.log.warn("a lost job was not noted: {}", printable(put.error().text()));
+/// Jobs that other nodes had and that came to no receipt: they read the prompt all the same.
+void Service::State::keep_lost(const Asking& asking) {
+  for (const Asking::Asked& lost : asking.lost()) {
+    store::JobRow row;
+    row.id = lost.entry.job_id;
+    row.state = "failed";
+    row.created = lost.created;
+    row.finished = world.clock.now_utc();
+    row.document = work_document(lost.entry);
+    const auto put = world.store.put_job(row);
+    if (!put) world.log.warn("a lost job was not noted: {}", printable(put.error().text()));
+  }
 }
 
 void Service::State::conclude(Asking& asking, const requester::Outcome& outcome, Instant begun) {
@@ -381,10 +392,9 @@ Task<void> Service::State::run(std::shared_ptr<State> self, std::shared_ptr<Aski
   lease.reset();
   self->running--;
   if (self->closed) co_return;
-  if (!outcome) {
-    self->note_lost(*asking, outcome.error());
-    co_return asking->fail_with(outcome.error());
-  }
+  if (!outcome) asking->note_lost(outcome.error());
+  self->keep_lost(*asking);
+  if (!outcome) co_return asking->fail_with(outcome.error());
   self->keep(*asking, *outcome);
   self->conclude(*asking, *outcome, way.begun);
 }

@@ -204,6 +204,28 @@ class Work(Operator):
         self.assertTrue(lost["completion"])
         self.assertEqual(asker.ask("GET", f"/api/receipts/{lost['job']}").status, 404)
 
+    def test_who_was_lost_on_the_way_had_the_prompt_and_is_listed(self):
+        self.publish()
+        providers = [Node(self, "--model-dir", self.models, name=name, policy=OPEN,
+                          network=True).ready() for name in ("first", "second")]
+        nodes = {node.peer_id(): node for node in providers}
+        told = [word for node in providers for word in node.told()]
+        asker = Node(self, "--no-local-worker", "--mesh", *told, name="asker", network=True).ready()
+        self.served(asker)
+        poll(lambda: self.status(asker)["peers_connected"] == 2, "both providers")
+        stream = asker.stream(STORY)
+        lines = iter(stream)
+        next(lines)
+        lost = stream.headers["x-lucid-served-by"]
+        for worker in nodes[lost].workers():
+            os.kill(worker, signal.SIGSTOP)
+        nodes[lost].kill()
+        list(lines)
+        stream.close()
+        mine = poll(lambda: [job for job in self.jobs(asker) if job["verdict"] == "none"],
+                    "the lost job")
+        self.assertEqual([job["peer_id"] for job in mine], [lost])
+
 
 if __name__ == "__main__":
     main()
