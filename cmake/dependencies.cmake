@@ -3,6 +3,7 @@
 find_package(Threads REQUIRED)
 # Debian 12 carries Boost 1.81 beside its default 1.74; Ubuntu 24.04 has 1.83.
 find_package(Boost 1.81 REQUIRED COMPONENTS json url)
+find_package(OpenSSL 3.0 REQUIRED COMPONENTS SSL)
 find_package(tl-expected REQUIRED)
 find_package(spdlog REQUIRED)
 find_package(fmt REQUIRED)

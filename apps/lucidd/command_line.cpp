@@ -12,8 +12,9 @@ Examples:
   lucidd --mesh --bootstrap-peer /ip4/192.0.2.1/udp/4001/quic-v1/p2p/12D3KooW...
                                                 # models that are not here: asked of peers
   lucidd policy check ~/.config/lucidd/policy.toml
+  lucidd status                                 # of the one that runs here; also pause, resume
 Clients of Ollama and OpenAI work as they are: OLLAMA_HOST=http://127.0.0.1:11434, base URL
-http://127.0.0.1:11434/v1. Environment: LUCIDD_HOST, LUCIDD_PORT, OLLAMA_MODELS.
+http://127.0.0.1:11434/v1. Environment: LUCIDD_HOST, LUCIDD_PORT, OLLAMA_MODELS, RUST_LOG.
 )";
 
 void add_models(CLI::App& app, CommandLine& out) {
@@ -28,6 +29,9 @@ void add_models(CLI::App& app, CommandLine& out) {
   app.add_option("--model-dir", out.model_dir, "Folder of *.gguf files")->group(group);
   app.add_option("--ollama-models", out.ollama_models,
                  "Ollama's model folder, read in place (default: OLLAMA_MODELS, ~/.ollama/models)")
+      ->group(group);
+  app.add_option("--llama-server-binary", out.llama_server,
+                 "Refused: the engine is part of this program, no server is started")
       ->group(group);
   app.add_option("--llama-n-gpu-layers", out.gpu_layers, "Layers on the GPU; -1: all")
       ->group(group);
@@ -70,7 +74,11 @@ void add_network(CLI::App& app, CommandLine& out) {
   app.add_option("--bootstrap-dns", out.bootstrap_dns,
                  "Domain whose TXT records are such addresses, repeatable")
       ->group(group);
-  app.add_flag("--dns-fallback", out.dns_fallback, "Accepted for old scripts; without effect")
+  app.add_flag("--dns-fallback", out.dns_fallback,
+               "Ask 1.1.1.1 for --bootstrap-dns when the system names no DNS server")
+      ->group(group);
+  app.add_option("--dns-server", out.dns_server,
+                 "Server to ask for --bootstrap-dns instead of the system's: IP or IP:PORT")
       ->group(group);
   app.add_flag("--no-network", out.no_network, "Stay off the network")->group(group);
   app.add_flag("--no-mdns", out.no_mdns, "Do not look for peers on the local network")
@@ -88,6 +96,15 @@ void add_node(CLI::App& app, CommandLine& out) {
       ->group(group);
   app.add_option("--api-keys", out.api_keys,
                  "File of API keys, one a line; every request needs one")
+      ->group(group);
+  app.add_option("--allow-host", out.hosts,
+                 "Name under which clients may reach the API, repeatable; `*` fits anything")
+      ->group(group);
+  app.add_option("--tls-cert", out.tls_certificate,
+                 "PEM file of a certificate with its chain: the API speaks TLS only")
+      ->group(group);
+  app.add_option("--tls-key", out.tls_key, "PEM file of its key")->group(group);
+  app.add_option("--sys-root", out.sys_root, "Where power, heat and memory are read (default /sys)")
       ->group(group);
   app.add_option("--policy-config", out.policy_file,
                  "What others may ask (default: ~/.config/lucidd/policy.toml, made when missing)")
@@ -111,6 +128,33 @@ void add_node(CLI::App& app, CommandLine& out) {
       ->group(group);
 }
 
+/// Verbs that talk to the daemon that runs; they take its flags for address, key and certificate.
+struct Verbs {
+  CLI::App *status, *pause, *resume, *pull;
+};
+Verbs add_verbs(CLI::App& app, CommandLine& out) {
+  const auto add = [&app, &out](const char* name, const char* says) {
+    CLI::App* verb = app.add_subcommand(name, says);
+    verb->fallthrough();
+    verb->add_flag("--json", out.json, "Print JSON");
+    return verb;
+  };
+  Verbs verbs{add("status", "What the running node does, and what ran for whom"),
+              add("pause", "Serve nobody else, until resumed, restarted or the policy changes"),
+              add("resume", "Serve others again, as the policy says"),
+              add("pull", "Have the running node pull a model")};
+  verbs.pull->add_option("NAME", out.model, "name:tag")->required();
+  return verbs;
+}
+
+Verb chosen(const Verbs& verbs) {
+  return verbs.status->parsed()   ? Verb::status
+         : verbs.pause->parsed()  ? Verb::pause
+         : verbs.resume->parsed() ? Verb::resume
+         : verbs.pull->parsed()   ? Verb::pull
+                                  : Verb::serve;
+}
+
 }  // namespace
 
 std::variant<CommandLine, int> parse_command_line(int argc, char** argv) {
@@ -123,6 +167,7 @@ std::variant<CommandLine, int> parse_command_line(int argc, char** argv) {
   add_models(app, out);
   add_network(app, out);
   add_node(app, out);
+  const Verbs verbs = add_verbs(app, out);
   CLI::App* policy = app.add_subcommand("policy", "The rules for others' jobs");
   policy->require_subcommand(1);
   std::filesystem::path file;
@@ -134,6 +179,7 @@ std::variant<CommandLine, int> parse_command_line(int argc, char** argv) {
   } catch (const CLI::ParseError& error) {
     return app.exit(error) == 0 ? 0 : 2;
   }
+  out.verb = chosen(verbs);
   if (version) out.verb = Verb::version;
   if (check->parsed()) {
     out.verb = Verb::policy_check;

@@ -10,7 +10,16 @@
 
 namespace phase::lucidd {
 
-enum class Verb : std::uint8_t { serve, version, policy_check, policy_show };
+enum class Verb : std::uint8_t {
+  serve,
+  version,
+  policy_check,
+  policy_show,
+  status,
+  pause,
+  resume,
+  pull
+};
 
 struct CommandLine {
   Verb verb = Verb::serve;
@@ -34,9 +43,16 @@ struct CommandLine {
   std::optional<std::string> host;
   std::optional<std::uint16_t> port;
   std::vector<std::string> origins;
-  std::optional<std::filesystem::path> api_keys;
+  std::vector<std::string> hosts;  ///< further names a Host header may have
+  std::optional<std::filesystem::path> api_keys, tls_certificate, tls_key;
+  std::string llama_server;  ///< of earlier versions; refused
+  std::string dns_server;    ///< "1.2.3.4" or "1.2.3.4:53"
+  std::filesystem::path sys_root = "/sys";
   std::string isolation = "full", log_format = "text", log_level;
   std::uint64_t drain_seconds = 30;
+  // Of the verbs that talk to a running daemon.
+  bool json = false;
+  std::string model;
 };
 
 /// The command line, or the status to exit with (help was printed, or usage told).

@@ -10,6 +10,7 @@
 
 #include "api/faces/face.h"
 #include "api/http/server.h"
+#include "api/http/tls.h"
 #include "api/ollama/ollama.h"
 #include "api/openai/openai.h"
 #include "api/ui/ui.h"
@@ -40,9 +41,16 @@ void tell_what_runs(spdlog::logger& log, const Settings& settings) {
   } else {
     log.warn("mesh on: a model that is not here is asked of peers, who see prompt and answer");
   }
-  if (settings.host != "127.0.0.1" && settings.host != "::1" && settings.api_keys.empty()) {
+  if (is_loopback(settings.host)) return;
+  if (settings.api_keys.empty()) {
     log.warn("SECURITY: anybody who reaches {}:{} can use this node; --api-keys FILE asks for keys",
              settings.host, settings.port);
+  }
+  if (!settings.tls_certificate) {
+    log.warn(
+        "SECURITY: {}:{} is not encrypted: who is on the way reads prompts, answers and keys; "
+        "--tls-cert FILE --tls-key FILE encrypt it",
+        settings.host, settings.port);
   }
 }
 
@@ -95,6 +103,7 @@ class Daemon {
       if (error) return;
       if (number == SIGHUP) {
         if (node_ != nullptr) node_->reload_policy();
+        reload_certificate();
         return wait_for_signal();
       }
       if (draining_ || node_ == nullptr) {
@@ -111,8 +120,34 @@ class Daemon {
     });
   }
 
+  void reload_certificate() {
+    if (tls_ == nullptr) return;
+    const auto done = tls_->reload();
+    if (!done) {
+      log_.error("TLS: {}; the last good certificate stays", printable(done.error().text()));
+      return;
+    }
+    log_.info("TLS: the certificate is read again, good until {}", tls_->expires());
+  }
+
+  /// Addresses of first peers, as DNS says them now.
+  Result<void> look_up_peers(lucid::LucidNode::Options& options) {
+    PHASE_TRY(const DnsFound found, bootstrap_addresses(settings_.dns));
+    for (const std::string& problem : found.problems) log_.warn("{}", problem);
+    if (!found.addresses.empty()) {
+      log_.info("--bootstrap-dns: {} addresses of peers", found.addresses.size());
+    }
+    if (options.mesh) {
+      auto& known = options.mesh->peer.bootstrap;
+      known.insert(known.end(), found.addresses.begin(), found.addresses.end());
+    }
+    return {};
+  }
+
   Task<void> live() {
     auto options = settings_.node;
+    const Result<void> looked = look_up_peers(options);
+    if (!looked) co_return give_up(looked.error());
     const lucid::LucidNode::World place{clock_, random_, key_, context_.get_executor(), log_};
     Result<std::unique_ptr<lucid::LucidNode>> node =
         co_await lucid::LucidNode::start(place, std::move(options));
@@ -125,8 +160,8 @@ class Daemon {
     }
     tell_what_runs(log_, settings_);
     const bool v6 = settings_.host.find(':') != std::string::npos;
-    log_.info("ready: http://{}:{} {}", v6 ? "[" + settings_.host + "]" : settings_.host, *port,
-              key_.peer_id().text());
+    log_.info("ready: {}://{}:{} {}", tls_ == nullptr ? "http" : "https",
+              v6 ? "[" + settings_.host + "]" : settings_.host, *port, key_.peer_id().text());
   }
 
   Result<std::uint16_t> listen() {
@@ -142,7 +177,14 @@ class Daemon {
     ui::add_routes(router, face_, *node_);
     http::ServerLimits limits;
     limits.connections_max = kConnectionsMax;
-    http::AccessPolicy access = faces::access_policy({}, settings_.origins);
+    std::vector<std::string> hosts = settings_.hosts;
+    if (settings_.tls_certificate) {
+      PHASE_TRY(tls_, http::Tls::load({*settings_.tls_certificate, *settings_.tls_key}));
+      log_.info("TLS: certificate good until {}", tls_->expires());
+      // Who has the key of a name is not a page that made the name point here.
+      hosts.insert(hosts.end(), tls_->names().begin(), tls_->names().end());
+    }
+    http::AccessPolicy access = faces::access_policy(std::move(hosts), settings_.origins);
     access.open_paths = ui::open_paths();
     server_ = std::make_unique<http::Server>(context_.get_executor(), std::move(router), limits,
                                              std::move(access));
@@ -152,6 +194,7 @@ class Daemon {
     where.any_address = true;
     where.token_optional = settings_.api_keys.empty();
     where.tokens = settings_.api_keys;
+    where.tls = tls_;
     auto port = server_->listen(where);
     if (!port && port.error().code == Code::already_exists) {
       return fail(
@@ -192,6 +235,7 @@ class Daemon {
   std::unique_ptr<lucid::LucidNode> node_;
   std::unique_ptr<Careful> careful_;
   faces::FaceRef face_;
+  std::shared_ptr<http::Tls> tls_;
   std::unique_ptr<http::Server> server_;
   bool draining_ = false;
   std::optional<Error> error_;

@@ -3,6 +3,7 @@
 #include <csignal>
 #include <iostream>
 
+#include "client.h"
 #include "daemon.h"
 
 namespace phase::lucidd {
@@ -27,6 +28,14 @@ Result<int> run(const CommandLine& line, const std::filesystem::path& program_fo
                         : std::to_string(policy.authorized_submitters.size()) +
                               " submitters may send jobs")
                 << '\n';
+      return 0;
+    }
+    case Verb::status:
+    case Verb::pause:
+    case Verb::resume:
+    case Verb::pull: {
+      PHASE_TRY(const Remote remote, load_remote(line, process_environment));
+      PHASE_TRY_VOID(run_verb(line, remote));
       return 0;
     }
     case Verb::serve: {

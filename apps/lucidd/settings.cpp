@@ -99,6 +99,17 @@ Result<void> read_folders(const CommandLine& line, const Environment& environmen
   return {};
 }
 
+Result<void> read_tls(const CommandLine& line, Settings& out) {
+  if (line.tls_certificate.has_value() != line.tls_key.has_value()) {
+    return fail(Code::invalid_argument,
+                line.tls_key ? "--tls-key without --tls-cert" : "--tls-cert without --tls-key",
+                "TLS needs both");
+  }
+  out.tls_certificate = line.tls_certificate;
+  out.tls_key = line.tls_key;
+  return {};
+}
+
 /// Which models, and so which worker: said at start.
 Result<void> choose_worker(const CommandLine& line, const Environment& environment,
                            const fs::path& program_folder, Settings& out) {
@@ -146,9 +157,6 @@ void read_mesh(const CommandLine& line, lucid::LucidNode::Options& node) {
     mesh.peer.listen.push_back(host + "/tcp/" + port);
   }
   mesh.peer.bootstrap = line.bootstrap_peers;
-  for (const std::string& domain : line.bootstrap_dns) {
-    mesh.peer.bootstrap.push_back("/dnsaddr/" + domain);
-  }
   mesh.peer.mdns = !line.no_mdns;
   mesh.peer.agent = node.agent;
   node.mesh = std::move(mesh);
@@ -172,6 +180,12 @@ Result<Settings> load_settings(const CommandLine& line, const Environment& envir
   node.agent = "lucidd/" PHASE_VERSION;
   PHASE_TRY_VOID(read_address(line, environment, out));
   PHASE_TRY_VOID(read_api_keys(line, out));
+  PHASE_TRY_VOID(read_tls(line, out));
+  if (!line.llama_server.empty()) {
+    return fail(Code::invalid_argument,
+                "--llama-server-binary is not taken: no llama-server is started",
+                "the engine is part of this program: --worker llama-cpp --model-dir DIR");
+  }
   PHASE_TRY_VOID(read_folders(line, environment, out));
   PHASE_TRY_VOID(choose_worker(line, environment, program_folder, out));
   const std::optional<Duration> keep_alive = lucid::keep_alive_of(line.keep_alive);
@@ -190,11 +204,60 @@ Result<Settings> load_settings(const CommandLine& line, const Environment& envir
   node.devices = line.gpu_devices;
   read_mesh(line, node);
   out.origins = line.origins;
+  out.hosts = line.hosts;
+  out.dns.domains = line.no_network ? std::vector<std::string>{} : line.bootstrap_dns;
+  out.dns.server = line.dns_server;
+  out.dns.fallback = line.dns_fallback;
+  if (!line.dns_server.empty()) PHASE_TRY_VOID(parse_dns_server(line.dns_server));
+  node.sys_root = line.sys_root;
   out.require_verified = line.require_verified;
   out.drain_seconds = line.drain_seconds;
   out.log_format = line.log_format;
-  out.log_level = line.log_level.empty() ? "info" : line.log_level;
+  out.log_level = line.log_level;
+  if (out.log_level.empty())
+    out.log_level = level_of_rust_log(environment("RUST_LOG").value_or(""));
+  if (out.log_level.empty()) out.log_level = "info";
   return out;
+}
+
+std::string Remote::url() const {
+  const bool v6 = host.find(':') != std::string::npos;
+  return (certificate ? "https://" : "http://") + (v6 ? "[" + host + "]" : host) + ":" +
+         std::to_string(port);
+}
+
+Result<Remote> load_remote(const CommandLine& line, const Environment& environment) {
+  Settings read;
+  PHASE_TRY_VOID(read_address(line, environment, read));
+  PHASE_TRY_VOID(read_api_keys(line, read));
+  Remote out;
+  out.host = read.host == "0.0.0.0" ? "127.0.0.1" : read.host == "::" ? "::1" : read.host;
+  out.port = read.port;
+  if (!read.api_keys.empty()) out.key = read.api_keys.front();
+  out.certificate = line.tls_certificate;
+  return out;
+}
+
+std::string level_of_rust_log(std::string_view text) {
+  std::string general, own;
+  while (!text.empty()) {
+    const std::size_t end = std::min(text.find(','), text.size());
+    std::string_view word = text.substr(0, end);
+    text.remove_prefix(std::min(end + 1, text.size()));
+    const std::size_t equals = word.find('=');
+    const std::string_view target = equals == std::string_view::npos ? "" : word.substr(0, equals);
+    if (equals != std::string_view::npos) word.remove_prefix(equals + 1);
+    for (const std::string_view level : {"trace", "debug", "info", "warn", "error", "off"}) {
+      if (word != level) continue;
+      if (target.empty()) general = level;
+      if (target == "lucidd") own = level;
+    }
+  }
+  return own.empty() ? general : own;
+}
+
+bool is_loopback(const std::string& host) {
+  return host.starts_with("127.") || host == "::1";
 }
 
 }  // namespace phase::lucidd

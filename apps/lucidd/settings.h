@@ -7,6 +7,7 @@
 
 #include "base/clock.h"
 #include "command_line.h"
+#include "dns_bootstrap.h"
 #include "lucid/lucid_node.h"
 
 namespace phase::lucidd {
@@ -23,8 +24,10 @@ struct Settings {
   std::filesystem::path identity_path;
   std::string host;  ///< an address, without brackets
   std::uint16_t port = kPortDefault;
-  std::vector<std::string> origins;
+  std::vector<std::string> origins, hosts;
   std::vector<std::string> api_keys;
+  std::optional<std::filesystem::path> tls_certificate, tls_key;  ///< both, or neither
+  DnsOptions dns;
   bool require_verified = false;
   std::string worker;  ///< "echo" or "llama-cpp": what was chosen
   std::uint64_t drain_seconds = 30;
@@ -35,5 +38,20 @@ struct Settings {
 [[nodiscard]] Result<Settings> load_settings(const CommandLine& line,
                                              const Environment& environment,
                                              const std::filesystem::path& program_folder);
+
+/// Where a running daemon is, for the verbs that talk to it: of the same flags and variables.
+struct Remote {
+  std::string host;  ///< an address, without brackets
+  std::uint16_t port = kPortDefault;
+  std::string key;                                   ///< API key; empty: none
+  std::optional<std::filesystem::path> certificate;  ///< it speaks TLS with this one
+  [[nodiscard]] std::string url() const;
+};
+/// Errors: as load_settings.
+[[nodiscard]] Result<Remote> load_remote(const CommandLine& line, const Environment& environment);
+/// The level that RUST_LOG means for lucidd ("info,lucidd=debug"): empty when it says nothing.
+[[nodiscard]] std::string level_of_rust_log(std::string_view text);
+/// True for 127.0.0.0/8 and ::1.
+[[nodiscard]] bool is_loopback(const std::string& host);
 
 }  // namespace phase::lucidd

@@ -90,6 +90,7 @@ struct LucidNode::State : std::enable_shared_from_this<LucidNode::State> {
   std::unique_ptr<ModelPool> pool;
   std::unique_ptr<InferenceJobs> jobs;
   std::unique_ptr<Gate> gate;
+  std::unique_ptr<WorkLog> work;
   std::unique_ptr<phase::mesh::ToldPolicy> told_policy;
   std::unique_ptr<phase::mesh::ToldReceipts> told_receipts;
   std::unique_ptr<provider::Provider> provider;
@@ -146,7 +147,8 @@ Result<void> LucidNode::State::open_policy() {
 
 void LucidNode::State::open_provider() {
   told_policy = std::make_unique<mesh::ToldPolicy>(*gate, world.clock, world.log);
-  told_receipts = std::make_unique<mesh::ToldReceipts>(*store, world.log);
+  work = std::make_unique<WorkLog>(*store, world.key.public_key());
+  told_receipts = std::make_unique<mesh::ToldReceipts>(*work, world.log);
   const provider::ProviderLimits limits = provider_limits();
   provider = std::make_unique<provider::Provider>(
       provider::Provider::World{world.clock, world.random, world.key, *jobs, *told_policy, *store,
@@ -338,6 +340,7 @@ offer::Capabilities LucidNode::capabilities() const {
   return state_->capabilities();
 }
 void LucidNode::reload_policy() {
+  state_->gate->set_machine(read_machine_state(state_->options.sys_root));
   state_->reload_policy(false);
 }
 
@@ -382,6 +385,10 @@ std::string LucidNode::rules_file() const {
 void LucidNode::pause(bool paused) {
   state_->gate->set_manual_pause(paused);
   state_->world.log.info("serving others: {}", paused ? "paused by hand" : "resumed by hand");
+}
+
+std::vector<WorkEntry> LucidNode::work() const {
+  return state_->work->list();
 }
 
 Task<std::vector<PeerView>> LucidNode::peers() {

@@ -74,6 +74,7 @@ class LucidNode final : public NodeView {
   [[nodiscard]] const OperatorPolicy& rules() const override;
   [[nodiscard]] std::string rules_file() const override;
   void pause(bool paused) override;
+  [[nodiscard]] std::vector<WorkEntry> work() const override;
   [[nodiscard]] Task<std::vector<PeerView>> peers() override;
 
  private:

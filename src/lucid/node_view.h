@@ -12,6 +12,7 @@
 #include "base/result.h"
 #include "identity/identity.h"
 #include "lucid/operator_policy.h"
+#include "lucid/work_log.h"
 
 namespace phase::lucid {
 
@@ -61,6 +62,8 @@ class NodeView {
   [[nodiscard]] virtual std::string rules_file() const = 0;
   /// Serving others: until the node ends, the file changes, or it is set again.
   virtual void pause(bool paused) = 0;
+  /// What ran for whom lately, newest first.
+  [[nodiscard]] virtual std::vector<WorkEntry> work() const = 0;
   /// Those known now; without a network: none.
   [[nodiscard]] virtual Task<std::vector<PeerView>> peers() = 0;
 };

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <functional>
 #include <map>
+#include <utility>
 
 #include <toml++/toml.h>
 
@@ -80,9 +81,11 @@ Result<void> read_threshold(const toml::node& node, OperatorPolicy& out) {
   return {};
 }
 
-Result<void> read_reserve(const toml::node& node, OperatorPolicy& out) {
-  PHASE_TRY(out.vram_reserve_gb, number("vram_reserve_gb", node, 4096));
-  return {};
+Reader gigabytes(std::string_view key, double OperatorPolicy::* into) {
+  return [key, into](const toml::node& node, OperatorPolicy& out) -> Result<void> {
+    PHASE_TRY(out.*into, number(key, node, 4096));
+    return {};
+  };
 }
 
 Result<void> read_models(const toml::node& node, OperatorPolicy& out) {
@@ -130,7 +133,8 @@ const std::map<std::string, Reader, std::less<>>& readers() {
   static const std::map<std::string, Reader, std::less<>> all{
       {"auto_pause_on_battery", boolean("auto_pause_on_battery", &P::auto_pause_on_battery)},
       {"auto_pause_on_thermal_threshold_c", read_threshold},
-      {"vram_reserve_gb", read_reserve},
+      {"vram_reserve_gb", gigabytes("vram_reserve_gb", &P::vram_reserve_gb)},
+      {"memory_reserve_gb", gigabytes("memory_reserve_gb", &P::memory_reserve_gb)},
       {"serve_models", read_models},
       {"time_of_day_window", read_window},
       {"manual_pause", boolean("manual_pause", &P::manual_pause)},
@@ -148,6 +152,31 @@ const std::map<std::string, Reader, std::less<>>& readers() {
        count("max_concurrent_jobs_per_key", &P::max_concurrent_jobs_per_key, 1, 1024)},
   };
   return all;
+}
+
+/// Letters to add, drop or change to get from one word to the other (Levenshtein).
+std::size_t distance(std::string_view a, std::string_view b) {
+  std::vector<std::size_t> row(b.size() + 1);
+  for (std::size_t j = 0; j < row.size(); ++j) row[j] = j;
+  for (std::size_t i = 0; i < a.size(); ++i) {
+    std::size_t diagonal = std::exchange(row[0], i + 1);
+    for (std::size_t j = 0; j < b.size(); ++j) {
+      const std::size_t change = diagonal + (a[i] == b[j] ? 0 : 1);
+      diagonal = row[j + 1];
+      row[j + 1] = std::min({change, row[j] + 1, diagonal + 1});
+    }
+  }
+  return row.back();
+}
+
+/// The known key a person may have meant.
+std::string nearest_hint(std::string_view key) {
+  constexpr std::size_t kKeyLooked = 64;
+  const std::string_view looked = key.substr(0, kKeyLooked);
+  const auto far = [looked](const auto& entry) { return distance(looked, entry.first); };
+  const auto nearest = std::ranges::min_element(readers(), {}, far);
+  if (far(*nearest) <= nearest->first.size() / 2) return "did you mean " + nearest->first + "?";
+  return "`lucidd policy show` prints every key";
 }
 
 /// One `[..]` set; `at` stands behind the bracket and is moved behind the closing one. Nothing: no
@@ -187,6 +216,21 @@ bool in_window(const ServingWindow& window, int hour) {
   return hour >= start || hour < end;
 }
 
+/// Why, when less than the reserve is free; memory that never had as much is no reason.
+std::optional<std::string> short_of(std::string_view what, double reserve_gb,
+                                    const std::optional<MachineState::Memory>& has) {
+  constexpr double kBytesPerGb = 1e9;
+  if (!has || reserve_gb <= 0 || static_cast<double>(has->total) <= reserve_gb * kBytesPerGb) {
+    return std::nullopt;
+  }
+  const double free_gb = static_cast<double>(has->free) / kBytesPerGb;
+  if (free_gb >= reserve_gb) return std::nullopt;
+  char text[96];
+  std::snprintf(text, sizeof text, "%.*s reserve reached (%.1f GB free < %.1f GB)",
+                static_cast<int>(what.size()), what.data(), free_gb, reserve_gb);
+  return text;
+}
+
 std::string degrees(double value) {
   char text[32];
   std::snprintf(text, sizeof text, "%.1f", value);
@@ -209,7 +253,7 @@ Result<OperatorPolicy> parse_policy(std::string_view text) {
     if (reader == readers().end()) {
       return fail(Code::invalid_argument,
                   "policy: unknown key " + printable(key.str(), 64) + at_line(value),
-                  "lucidd policy check FILE shows what is known");
+                  nearest_hint(key.str()));
     }
     PHASE_TRY_VOID(reader->second(value, out));
   }
@@ -248,8 +292,10 @@ max_jobs_per_minute_per_key = 60
 max_tokens_ceiling = 8192
 max_prompt_bytes = 1000000
 max_wall_seconds = 600
-# Memory of a GPU left free for the rest of the machine.
+# Others wait while less than this is free (GB of 10^9 bytes; 0: never): of the largest GPU, where
+# its driver tells (amdgpu), and of the machine's memory.
 vram_reserve_gb = 4.0
+memory_reserve_gb = 0.0
 )";
 }
 
@@ -261,6 +307,8 @@ std::optional<std::string> pause_reason(const OperatorPolicy& policy, const Serv
     return "thermal limit hit (" + degrees(*now.machine.temperature_c) +
            " °C >= " + degrees(*limit) + " °C)";
   }
+  if (auto why = short_of("graphics memory", policy.vram_reserve_gb, now.machine.gpu)) return why;
+  if (auto why = short_of("memory", policy.memory_reserve_gb, now.machine.memory)) return why;
   if (policy.time_of_day_window && !in_window(*policy.time_of_day_window, now.hour_local)) {
     return "outside serving time window";
   }

@@ -26,7 +26,7 @@ struct ServingWindow {
 struct OperatorPolicy {
   bool auto_pause_on_battery = true;
   std::optional<double> auto_pause_on_thermal_threshold_c = 75.0;  ///< 0 in the file: off
-  double vram_reserve_gb = 4.0;
+  double vram_reserve_gb = 4.0;  ///< others wait while the largest GPU has less free; 10^9 bytes
   std::vector<std::string> serve_models{"*"};  ///< globs: * ? [..]
   std::optional<ServingWindow> time_of_day_window;
   bool manual_pause = false;
@@ -35,6 +35,7 @@ struct OperatorPolicy {
   bool allow_unauthenticated_jobs = false;                 ///< true: anybody
   std::uint64_t max_tokens_ceiling = 8192;                 ///< of one remote job
   // Beyond the earlier ones.
+  double memory_reserve_gb = 0;                ///< the same of the machine's memory; 0: off
   std::uint64_t max_prompt_bytes = 1'000'000;  ///< of one remote job
   std::uint64_t max_wall_seconds = 600;        ///< of one remote job
   std::uint64_t max_jobs_per_minute_per_key = 60;
@@ -42,7 +43,7 @@ struct OperatorPolicy {
 };
 
 /// Reads the text of policy.toml. An unknown key is an error: a typo must not open a door. Errors:
-/// Code::invalid_argument with key and line.
+/// Code::invalid_argument with key and line, and the known key that is nearest.
 [[nodiscard]] Result<OperatorPolicy> parse_policy(std::string_view text);
 /// Errors: Code::not_found, too_large, and those of parsing.
 [[nodiscard]] Result<OperatorPolicy> read_policy(const std::filesystem::path& path);
@@ -51,10 +52,17 @@ struct OperatorPolicy {
 
 /// What the machine is doing, as far as it tells.
 struct MachineState {
-  bool on_battery = false;              ///< some battery is discharging
-  std::optional<double> temperature_c;  ///< the hottest sensor
+  bool on_battery = false;                   ///< some battery is discharging
+  std::optional<double> temperature_c = {};  ///< the hottest sensor
+  struct Memory {
+    std::uint64_t total = 0, free = 0;  ///< bytes
+  };
+  std::optional<Memory> gpu = {};  ///< of the GPU with the most, where its driver tells (amdgpu)
+  std::optional<Memory> memory =
+      {};  ///< of all nodes; `free` counts what the kernel gives up at once
 };
-/// Reads <root>/class/power_supply and <root>/class/{thermal,hwmon}; unknown stays unknown.
+/// Reads <root>/class/{power_supply,thermal,hwmon,drm} and <root>/devices/system/node; what is
+/// unknown stays unknown.
 [[nodiscard]] MachineState read_machine_state(const std::filesystem::path& root = "/sys");
 
 /// Why others are not served now, in the words of the log; nothing when they are.

@@ -24,6 +24,7 @@ TEST(OperatorPolicy, EveryKeyIsRead) {
 auto_pause_on_battery = false
 auto_pause_on_thermal_threshold_c = 61.5
 vram_reserve_gb = 1.25
+memory_reserve_gb = 0.5
 serve_models = ["tiny*", "big:q8"]
 time_of_day_window = { start_hour_local = 22, end_hour_local = 6 }
 manual_pause = true
@@ -40,6 +41,7 @@ max_concurrent_jobs_per_key = 81
   EXPECT_FALSE(policy.auto_pause_on_battery);
   EXPECT_EQ(policy.auto_pause_on_thermal_threshold_c, 61.5);
   EXPECT_EQ(policy.vram_reserve_gb, 1.25);
+  EXPECT_EQ(policy.memory_reserve_gb, 0.5);
   EXPECT_EQ(policy.serve_models, (std::vector<std::string>{"tiny*", "big:q8"}));
   ASSERT_TRUE(policy.time_of_day_window);
   EXPECT_EQ(policy.time_of_day_window->start_hour_local, 22);
@@ -109,6 +111,34 @@ TEST(OperatorPolicy, WrongValuesAreNamedWithTheirLine) {
   }
   EXPECT_NE(error("\n\nmanual_pause = 1").find("line 3"), std::string::npos);
   EXPECT_FALSE(read("auto_pause_on_thermal_threshold_c = 0").auto_pause_on_thermal_threshold_c);
+}
+
+TEST(OperatorPolicy, AnUnknownKeyComesWithTheNearestKnownOne) {
+  EXPECT_NE(error("manual_puase = true").find("did you mean manual_pause?"), std::string::npos);
+  EXPECT_NE(error("max_token_ceiling = 1").find("did you mean max_tokens_ceiling?"),
+            std::string::npos);
+  EXPECT_NE(error("zzzzzzzzzz = 1").find("policy show"), std::string::npos);
+  EXPECT_NE(error(std::string(5'000, 'a') + " = 1").find("policy show"), std::string::npos);
+}
+
+TEST(OperatorPolicy, OthersWaitWhileMemoryIsShort) {
+  OperatorPolicy policy;
+  ServingMoment now;
+  const auto gpu = [&now](std::uint64_t total, std::uint64_t free) {
+    now.machine.gpu = MachineState::Memory{total, free};
+  };
+  gpu(16'000'000'000, 4'000'000'000);
+  EXPECT_EQ(pause_reason(policy, now), std::nullopt);
+  gpu(16'000'000'000, 3'900'000'000);
+  EXPECT_EQ(pause_reason(policy, now), "graphics memory reserve reached (3.9 GB free < 4.0 GB)");
+  gpu(500'000'000, 1);  // what never had as much holds no model
+  EXPECT_EQ(pause_reason(policy, now), std::nullopt);
+  now.machine.memory = MachineState::Memory{8'000'000'000, 900'000'000};
+  EXPECT_EQ(pause_reason(policy, now), std::nullopt) << "off unless the operator says so";
+  policy.memory_reserve_gb = 1;
+  EXPECT_EQ(pause_reason(policy, now), "memory reserve reached (0.9 GB free < 1.0 GB)");
+  now.machine.memory->free = 1'000'000'000;
+  EXPECT_EQ(pause_reason(policy, now), std::nullopt);
 }
 
 TEST(OperatorPolicy, GlobsMatchWholeNames) {
@@ -210,6 +240,34 @@ TEST_F(MachineStateTest, ReadsBatteriesAndSensors) {
   write(folder_ / "class" / "hwmon" / "hwmon0" / "temp2_max", "99000\n");
   write(folder_ / "class" / "hwmon" / "hwmon0" / "fan1_input", "99000\n");
   EXPECT_EQ(read_machine_state(folder_).temperature_c, 63.0);
+}
+
+TEST_F(MachineStateTest, ReadsMemoryOfGpusAndNodes) {
+  EXPECT_FALSE(read_machine_state(folder_).gpu);
+  EXPECT_FALSE(read_machine_state(folder_).memory);
+  const auto drm = folder_ / "class" / "drm";
+  write(drm / "card0" / "device" / "mem_info_vram_total", "1000\n");
+  EXPECT_FALSE(read_machine_state(folder_).gpu) << "half of it is nothing";
+  write(drm / "card0" / "device" / "mem_info_vram_used", "100\n");
+  write(drm / "card1" / "device" / "mem_info_vram_total", "5000\n");
+  write(drm / "card1" / "device" / "mem_info_vram_used", "4000\n");
+  write(drm / "card2" / "device" / "mem_info_vram_total", "9000\n");
+  write(drm / "card2" / "device" / "mem_info_vram_used", "9001\n");
+  const auto gpu = read_machine_state(folder_).gpu;
+  ASSERT_TRUE(gpu);
+  EXPECT_EQ(gpu->total, 5000u);
+  EXPECT_EQ(gpu->free, 1000u);
+  const auto nodes = folder_ / "devices" / "system" / "node";
+  write(nodes / "node0" / "meminfo",
+        "Node 0 MemTotal:       2000 kB\nNode 0 MemFree:        100 kB\n"
+        "Node 0 Active(anon):   900 kB\nNode 0 Active(file):   10 kB\n"
+        "Node 0 Inactive(file): 5 kB\nNode 0 SReclaimable:   1 kB\nNode 0 MemUsed: 7 kB\n");
+  write(nodes / "node1" / "meminfo", "Node 1 MemTotal: 1000 kB\nNode 1 MemFree: x kB\n");
+  write(nodes / "possible", "0-1\n");
+  const auto memory = read_machine_state(folder_).memory;
+  ASSERT_TRUE(memory);
+  EXPECT_EQ(memory->total, 3000u * 1024);
+  EXPECT_EQ(memory->free, 116u * 1024);
 }
 
 TEST_F(MachineStateTest, LeavesOutWhatIsNoTemperature) {

@@ -10,6 +10,7 @@
 
 #include "base/event.h"
 #include "lucid/recipe.h"
+#include "lucid/work_log.h"
 
 namespace phase::lucid {
 namespace {
@@ -37,6 +38,17 @@ std::string error_note(const std::vector<job::OutputPiece>& output) {
   return said != nullptr && said->is_string() ? std::string(said->as_string()) : std::string{};
 }
 
+/// An own job that another node was asked for, before anything of its end is known.
+WorkEntry asked_of(const identity::PublicKey& provider, const manifest::Manifest& manifest) {
+  WorkEntry out;
+  out.peer = identity::PeerId::from(provider).text();
+  if (const auto* job = std::get_if<job::InferenceJob>(&manifest.job)) {
+    out.model = job->model_name;
+    out.prompt_bytes = job->prompt ? job->prompt->length : 0;
+  }
+  return out;
+}
+
 /// One ask: the job's input, what is heard of it, and what waits to be taken.
 class Asking final : public requester::Observer, public requester::StdinSource {
  public:
@@ -61,8 +73,15 @@ class Asking final : public requester::Observer, public requester::StdinSource {
     route.routed_via = provider == self_ ? "local" : "peer:" + last_of(route.served_by, 8);
     route.job_id = manifest.id.hex();
     push(std::move(route));
+    asking_.reset();
+    if (provider == self_) return;
+    asking_ = Asked{asked_of(provider, manifest.manifest), manifest.manifest.created};
+    asking_->entry.job_id = manifest.id.hex();
   }
-  void on_accepted() override {}
+  /// From here on the other node has the prompt.
+  void on_accepted() override {
+    if (asking_) asking_->accepted = true;
+  }
   void on_output(const job::OutputPiece& piece) override {
     output_.push_back(piece);
     (holds_ ? held_ : events_).emplace_back(piece);
@@ -77,7 +96,18 @@ class Asking final : public requester::Observer, public requester::StdinSource {
   void on_progress(const offer::Progress& progress) override {
     push(Progress{progress.stage, progress.done, progress.total});
   }
-  void on_attempt_failed(const identity::PublicKey&, const Error&) override {}
+  void on_attempt_failed(const identity::PublicKey&, const Error& error) override {
+    note_lost(error);
+  }
+  /// The job under way, if another node had it, ends without a receipt.
+  void note_lost(const Error& error) {
+    std::optional<Asked> lost = std::exchange(asking_, std::nullopt);
+    if (!lost || !lost->accepted) return;  // who declines sees no prompt
+    for (const auto& piece : output_) lost->entry.answer_bytes += piece.data.size();
+    lost->entry.completion = std::string(code_name(error.code)) + ": " + error.message;
+    lost->entry.verdict = "none";
+    lost_.push_back(*std::move(lost));
+  }
 
   void push(AnswerEvent event) {
     events_.push_back(std::move(event));
@@ -115,6 +145,13 @@ class Asking final : public requester::Observer, public requester::StdinSource {
   [[nodiscard]] const Bytes& prompt() const noexcept { return prompt_; }
   [[nodiscard]] const std::vector<job::OutputPiece>& output() const noexcept { return output_; }
   [[nodiscard]] bool holds() const noexcept { return holds_; }
+  /// A job that another node was asked for.
+  struct Asked {
+    WorkEntry entry;
+    UtcTime created;
+    bool accepted = false;
+  };
+  [[nodiscard]] const std::vector<Asked>& lost() const noexcept { return lost_; }
   requester::CancelToken cancel;
 
  private:
@@ -126,6 +163,8 @@ class Asking final : public requester::Observer, public requester::StdinSource {
   std::vector<job::OutputPiece> output_;
   std::deque<AnswerEvent> events_;
   std::deque<AnswerEvent> held_;
+  std::optional<Asked> asking_;
+  std::vector<Asked> lost_;  // as many as there are attempts
   Event ready_;
 };
 
@@ -143,6 +182,21 @@ std::uint64_t bytes_of(const Lucid::Kept& kept) {
   std::uint64_t out = kept.receipt.size() + kept.manifest.size() + kept.prompt.size();
   for (const auto& piece : kept.output) out += piece.data.size();
   return out;
+}
+
+std::string document_of(const manifest::SignedManifest& manifest, const Asking& asking,
+                        const requester::Outcome& outcome) {
+  WorkEntry entry = asked_of(outcome.provider, manifest.manifest);
+  for (const auto& piece : asking.output()) entry.answer_bytes += piece.data.size();
+  read_token_counts(asking.output(), entry);
+  if (const auto receipt = receipt::open(outcome.receipt)) {
+    entry.completion = completion_text(receipt->receipt.completion);
+    entry.wall_us = receipt->receipt.claimed.wall_us;
+  }
+  entry.verdict = outcome.verdict.ok()
+                      ? "verified"
+                      : "refused: " + std::string(verify::check_name(*outcome.verdict.failed));
+  return work_document(entry);
 }
 
 }  // namespace
@@ -163,6 +217,7 @@ struct Service::State : std::enable_shared_from_this<Service::State> {
                                            std::uint64_t tokens_max);
   static Task<void> run(std::shared_ptr<State> self, std::shared_ptr<Asking> asking, Way way);
   void keep(const Asking& asking, const requester::Outcome& outcome);
+  void keep_lost(const Asking& asking);
   void conclude(Asking& asking, const requester::Outcome& outcome, Instant begun);
 
   World world;
@@ -251,7 +306,7 @@ void Service::State::keep(const Asking& asking, const requester::Outcome& outcom
     row.state = "done";
     row.created = manifest->manifest.created;
     row.finished = world.clock.now_utc();
-    row.document = "{}";
+    row.document = document_of(*manifest, asking, outcome);
     row.manifest = outcome.manifest;
     row.receipt = outcome.receipt;
     const auto put = world.store.put_job(row);
@@ -267,6 +322,20 @@ void Service::State::keep(const Asking& asking, const requester::Outcome& outcom
       kept.erase(oldest);
     }
     kept_order.pop_front();
+  }
+}
+
+/// Jobs that other nodes had and that came to no receipt: they read the prompt all the same.
+void Service::State::keep_lost(const Asking& asking) {
+  for (const Asking::Asked& lost : asking.lost()) {
+    store::JobRow row;
+    row.id = lost.entry.job_id;
+    row.state = "failed";
+    row.created = lost.created;
+    row.finished = world.clock.now_utc();
+    row.document = work_document(lost.entry);
+    const auto put = world.store.put_job(row);
+    if (!put) world.log.warn("a lost job was not noted: {}", printable(put.error().text()));
   }
 }
 
@@ -323,6 +392,8 @@ Task<void> Service::State::run(std::shared_ptr<State> self, std::shared_ptr<Aski
   lease.reset();
   self->running--;
   if (self->closed) co_return;
+  if (!outcome) asking->note_lost(outcome.error());
+  self->keep_lost(*asking);
   if (!outcome) co_return asking->fail_with(outcome.error());
   self->keep(*asking, *outcome);
   self->conclude(*asking, *outcome, way.begun);
@@ -381,7 +452,9 @@ Task<Result<Lucid::Kept>> Service::receipt(std::string job_id) {
     co_return out;
   }
   const Result<store::JobRow> row = state->world.store.job(job_id);
-  if (!row) co_return fail(Code::not_found, "no receipt of job " + job_id);
+  if (!row || row->receipt.empty()) {
+    co_return fail(Code::not_found, "no receipt of job " + job_id);
+  }
   out.receipt = row->receipt;
   out.manifest = row->manifest;
   co_return out;

@@ -251,6 +251,29 @@ Result<KeptReceipt> Store::receipt_of(const manifest::JobId& id) {
   return KeptReceipt{id, query.blob(0), query.blob(1)};
 }
 
+Result<std::vector<KeptReceipt>> Store::receipts_of_others(const identity::PublicKey& self,
+                                                           std::size_t limit,
+                                                           std::size_t looked_through) {
+  PHASE_TRY(
+      Statement query,
+      state_->database.prepare(
+          "SELECT job_id, manifest, receipt FROM receipts WHERE requester != ?1 AND number > "
+          "(SELECT coalesce(max(number), 0) FROM receipts) - ?3 ORDER BY number DESC LIMIT ?2"));
+  query.bind(ByteView{self.value})
+      .bind(static_cast<std::uint64_t>(limit))
+      .bind(static_cast<std::uint64_t>(looked_through));
+  std::vector<KeptReceipt> out;
+  PHASE_TRY(bool more, query.step());
+  while (more) {
+    KeptReceipt one{{}, query.blob(1), query.blob(2)};
+    const Bytes id = query.blob(0);
+    std::copy_n(id.begin(), std::min(id.size(), one.job_id.value.size()), one.job_id.value.begin());
+    out.push_back(std::move(one));
+    PHASE_TRY(more, query.step());
+  }
+  return out;
+}
+
 std::size_t Store::replays() const noexcept {
   return state_->replay_count;
 }

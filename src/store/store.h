@@ -92,6 +92,11 @@ class Store final : public manifest::ReplayRecord, public provider::ReceiptSink 
                                   const receipt::SignedReceipt& receipt) override;
   /// Errors: Code::not_found.
   [[nodiscard]] Result<KeptReceipt> receipt_of(const manifest::JobId& id);
+  /// The newest receipts of jobs that others than `self` asked for, newest first; looks through the
+  /// newest `looked_through` receipts for them. For the start of a node: it reads that many rows.
+  [[nodiscard]] Result<std::vector<KeptReceipt>> receipts_of_others(const identity::PublicKey& self,
+                                                                    std::size_t limit,
+                                                                    std::size_t looked_through);
   [[nodiscard]] std::size_t replays() const noexcept;
   /// Manifests created before this are refused.
   [[nodiscard]] UtcTime record_start() const noexcept;

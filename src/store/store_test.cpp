@@ -177,6 +177,32 @@ TEST_F(StoreTest, KeepsReceiptsOverACrash) {
   EXPECT_EQ(as_text(kept->manifest), "manifest 1");
 }
 
+TEST_F(StoreTest, FindsTheNewestReceiptsOfOthers) {
+  auto store = open();
+  identity::PublicKey self, other;
+  self.value.fill(1);
+  other.value.fill(2);
+  for (std::uint32_t n = 1; n <= 6; ++n) {
+    manifest::SignedManifest manifest = manifest_of(n);
+    manifest.requester = n % 2 == 0 ? self : other;
+    ASSERT_TRUE(store->keep(manifest, receipt_of(n)));
+  }
+  const auto found = [&store, &self](std::size_t limit, std::size_t looked_through) {
+    std::string out;
+    const auto kept = store->receipts_of_others(self, limit, looked_through);
+    if (!kept) return kept.error().text();
+    for (const KeptReceipt& one : *kept) {
+      EXPECT_EQ(as_text(one.manifest).substr(9), as_text(one.receipt).substr(8));
+      EXPECT_EQ(store->receipt_of(one.job_id)->receipt, one.receipt);
+      out += as_text(one.receipt).substr(8);
+    }
+    return out;
+  };
+  EXPECT_EQ(found(10, 100), "531");
+  EXPECT_EQ(found(2, 100), "53");
+  EXPECT_EQ(found(10, 3), "5") << "of 4, 5 and 6";
+}
+
 TEST_F(StoreTest, RefusesASecondReceiptOfOneJob) {
   auto store = open();
   ASSERT_TRUE(store->keep(manifest_of(1), receipt_of(1)));

@@ -350,7 +350,7 @@ def fits_a_phone(page):
     browser = page.browser
     for dark in (False, True):
         browser.size(375, 740, dark)
-        for view in ("models", "peers", "policy", "chat"):
+        for view in ("models", "peers", "jobs", "policy", "chat"):
             page.go(view)
             wide = browser.run("return document.scrollingElement.scrollWidth")
             expect(f"{view} is {wide} wide", wide <= 375)
@@ -388,6 +388,52 @@ def asks_for_the_key_once(browser, node, shots):
     page.watch()  # the console tells of the first refusal
 
 
+def lists_jobs(page, provider, shots):
+    """What ran for whom, on both nodes; without a word of it."""
+    browser, relay = page.browser, page.node
+    asked = next(job for job in relay.ask("/api/lucid/jobs")[1]["jobs"])
+    expect(f"the relay asked: {asked}", asked["for"] == "this node"
+           and asked["verdict"] == "verified" and asked["answer_tokens"] > 0)
+    page.go("jobs")
+    entry = f'#jobs-asked [data-job="{asked["job"]}"]'
+    browser.until("the job", lambda: "tiny-chat:latest" in browser.text(entry))
+    expect("its verdict", "verified" in browser.text(entry))
+    expect("who did it", provider.status()["peer_id"][-8:] in browser.text(entry))
+    expect("no word of it", "France" not in browser.text("#view-jobs")
+           and "Paris" not in browser.text("#view-jobs"))
+    receipt = browser.run("return document.querySelector(arguments[0]).getAttribute('href')",
+                          f"{entry} a")
+    page.shot("jobs-desktop")
+    browser.size(375, 740, True)
+    page.shot("jobs-mesh-phone-dark")
+    browser.size(1280, 800)
+    for node in (relay, provider):
+        with urllib.request.urlopen(node.url + receipt, timeout=REQUEST_SECONDS) as response:
+            expect("the receipt is there", len(response.read()) > 100)
+    served = provider.ask("/api/lucid/jobs")[1]["jobs"][0]
+    expect(f"the provider served it: {served}", served["for"] == "others"
+           and served["job"] == asked["job"]
+           and served["peer_id"] == relay.status()["peer_id"])
+    # The page of the provider, too.
+    other = Page(browser, provider, shots)
+    other.open()
+    other.go("jobs")
+    browser.until("the job", lambda: "signed here" in browser.text(
+        f'#jobs-served [data-job="{asked["job"]}"]'))
+    other.shot("jobs-provider-desktop")
+    other.quiet()
+    page.open()
+    browser.run("""const model = document.getElementById("chat-model");
+        const choose = () => {
+          model.value = "tiny-chat:latest";
+          model.dispatchEvent(new Event("change"));
+          if (model.value !== "tiny-chat:latest") setTimeout(choose, 100);
+        };
+        choose();""")
+    browser.until("the model", lambda: browser.run(
+        "return document.getElementById('chat-model').value") == "tiny-chat:latest")
+
+
 def tells_of_peers(browser, relay, provider, shots):
     """A relay with the mesh on shows the provider, and its answer as one from away."""
     page = Page(browser, relay, shots)
@@ -406,6 +452,8 @@ def tells_of_peers(browser, relay, provider, shots):
     expect("it is the provider", title == provider.status()["peer_id"])
     expect("it is verified", "verified" in browser.text(f"{place} .verdict"))
     page.shot("chat-mesh-desktop")
+    lists_jobs(page, provider, shots)
+    page.go("chat")
     provider.ask("/api/lucid/pause", {"paused": True})
     _, text = page.say("Hello")
     expect(f"a paused provider serves nobody: {text!r}", text and "help you" not in text)

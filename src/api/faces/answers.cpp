@@ -236,6 +236,7 @@ Result<void> AnswerReader::take_note(std::string_view line) {
     summary_.prompt_tokens = counter(*counts, "prompt_tokens");
     summary_.completion_tokens = counter(*counts, "completion_tokens");
     summary_.length = text_of(*counts, "reason") == "length";
+    summary_.stopped_by = text_of(*counts, "stop");
   }
   return {};
 }

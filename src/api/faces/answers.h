@@ -45,7 +45,8 @@ struct Part {
 /// How it went; complete with the part that is `done`.
 struct Summary {
   std::uint64_t prompt_tokens = 0, completion_tokens = 0, cached_tokens = 0;
-  bool length = false;  ///< ended by a limit, not by the model or a stop string
+  bool length = false;     ///< ended by a limit, not by the model or a stop string
+  std::string stopped_by;  ///< the request's stop string that ended it; empty: none did
   Duration total{}, load{}, prompt{}, eval{};
   lucid::Verdict verdict = lucid::Verdict::pending;
   std::string failed_check;

@@ -9,17 +9,16 @@
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <boost/asio/write.hpp>
-#include <boost/beast/core/basic_stream.hpp>
 #include <boost/beast/core/flat_buffer.hpp>
 #include <boost/beast/http.hpp>
 
+#include "api/http/channel_internal.h"
 #include "api/http/head_internal.h"
 
 namespace phase::http {
 namespace {
 
 namespace beast = boost::beast;
-using BeastStream = beast::basic_stream<asio::generic::stream_protocol, asio::any_io_executor>;
 constexpr auto kAwait = asio::as_tuple(asio::use_awaitable);
 constexpr std::size_t kReadPieceBytes = 64_KiB;
 constexpr std::size_t kHeadPieceBytes = 16_KiB;
@@ -62,9 +61,9 @@ class Connection : public EventSink,
                    public std::enable_shared_from_this<Connection> {
  public:
   Connection(std::shared_ptr<Server::State> state, Socket socket,
-             std::shared_ptr<const Tokens> tokens)
+             std::shared_ptr<const Tokens> tokens, Tls* tls)
       : state_(std::move(state)),
-        stream_(std::move(socket)),
+        stream_(std::move(socket), tls),
         tokens_(std::move(tokens)),
         silence_(state_->executor) {
     const auto when_idle = [this] {
@@ -84,11 +83,16 @@ class Connection : public EventSink,
 
   Task<void> run() {
     bool first = true;
-    bool more = true;
+    bool more = co_await stream_.greet(state_->limits.handshake_timeout);
+    const bool greeted = more;
     while (more && !state_->closed) {
       more = co_await exchange(first);
       first = false;
       body_parser_.reset();
+    }
+    if (stream_.encrypted() && greeted && !watching_ && !gone_ && !state_->closed) {
+      stream_.expires_after(state_->limits.linger_max);
+      co_await stream_.say_end();  // else what ends with the connection could have been cut off
     }
     close();  // ends the read of `watch`, which holds this
   }
@@ -143,10 +147,7 @@ class Connection : public EventSink,
   using HeadParser = beast::http::request_parser<beast::http::empty_body>;
   using BodyParser = beast::http::request_parser<beast::http::buffer_body>;
 
-  void close() {
-    boost::system::error_code ignored;
-    stream_.socket().close(ignored);
-  }
+  void close() { stream_.close(); }
 
   /// One request and its reply. False: the connection is at its end.
   Task<bool> exchange(bool first) {
@@ -411,7 +412,8 @@ class Connection : public EventSink,
       return;
     }
     watching_ = true;
-    stream_.socket().async_read_some(
+    stream_.be_patient(true);
+    stream_.async_read_some(
         buffer_.prepare(kHeadPieceBytes),
         [self = shared_from_this()](const boost::system::error_code& error, std::size_t count) {
           self->heard(error, count);
@@ -420,6 +422,7 @@ class Connection : public EventSink,
 
   void heard(const boost::system::error_code& error, std::size_t count) {
     watching_ = false;
+    stream_.be_patient(false);
     silence_.cancel();
     if (error) {
       leave();
@@ -477,15 +480,10 @@ class Connection : public EventSink,
     if (!written) {
       co_return;
     }
-    boost::system::error_code ignored;
-    stream_.socket().shutdown(asio::socket_base::shutdown_send, ignored);
     stream_.expires_after(state_->limits.linger_max);
-    Bytes waste(kReadPieceBytes);
-    bool more = true;
-    while (more) {
-      auto [read_error, count] = co_await stream_.async_read_some(asio::buffer(waste), kAwait);
-      more = !read_error;
-    }
+    co_await stream_.say_end();
+    co_await stream_.drain();
+    gone_ = true;
   }
 
   // ── Streams ──
@@ -565,7 +563,7 @@ class Connection : public EventSink,
   }
 
   std::shared_ptr<Server::State> state_;
-  BeastStream stream_;
+  Channel stream_;
   std::shared_ptr<const Tokens> tokens_;
   asio::steady_timer silence_;  // of a watched client between two requests
   asio::cancellation_signal cancel_;
@@ -594,9 +592,9 @@ class Connection : public EventSink,
 
 }  // namespace
 
-void Server::State::serve(Socket socket, std::shared_ptr<const Tokens> tokens) {
+void Server::State::serve(Socket socket, std::shared_ptr<const Tokens> tokens, Tls* tls) {
   auto connection =
-      std::make_shared<Connection>(shared_from_this(), std::move(socket), std::move(tokens));
+      std::make_shared<Connection>(shared_from_this(), std::move(socket), std::move(tokens), tls);
   asio::co_spawn(
       executor, [connection]() -> Task<void> { co_await connection->run(); }, asio::detached);
 }

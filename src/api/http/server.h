@@ -1,7 +1,8 @@
 // server.h — a bounded HTTP/1.1 server (RFC 9112) on Unix sockets and TCP.
 //
-// For a node's own people and programs: no TLS, no compression, no ranges. Everything belongs to
-// one executor. Whatever a client does costs its own connection only.
+// For a node's own people and programs: no compression, no ranges, TLS where it is given a
+// certificate. Everything belongs to one executor. Whatever a client does costs its own connection
+// only.
 #pragma once
 
 #include <filesystem>
@@ -13,10 +14,13 @@
 
 namespace phase::http {
 
+class Tls;
+
 struct ServerLimits {
   std::size_t connections_max = 128;  ///< above it a client is told 503 and closed
   std::size_t header_bytes_max = 16_KiB;
   std::size_t body_bytes_total_max = 256_MiB;  ///< bodies being read, of all connections together
+  Duration handshake_timeout = 10s;            ///< of TLS, from its first byte to its end
   Duration header_timeout = 10s;               ///< first byte of a request → end of its head
   Duration body_timeout = 60s;  ///< end of the head → end of the body; each piece of a streamed one
   Duration idle_timeout = 60s;  ///< between requests of one connection
@@ -38,6 +42,7 @@ struct TcpListen {
   bool token_optional = false;
   bool any_address = false;              ///< false: loopback addresses only
   std::vector<std::string> tokens = {};  ///< further ones that are as good
+  std::shared_ptr<Tls> tls = {};         ///< absent: plain HTTP
 };
 inline constexpr std::size_t kTokenBytesMin = 16;
 /// Bytes a watched client may send ahead while it is answered.

@@ -10,6 +10,7 @@
 #include <boost/asio/local/stream_protocol.hpp>
 
 #include "api/http/server.h"
+#include "api/http/tls.h"
 #include "base/hash.h"
 
 namespace phase::http {
@@ -41,8 +42,8 @@ struct Server::State : std::enable_shared_from_this<Server::State> {
   std::list<asio::ip::tcp::acceptor> tcp_acceptors;
   std::filesystem::path socket_path;
 
-  /// Serves one connection to its end. Without `tokens` none is needed.
-  void serve(Socket socket, std::shared_ptr<const Tokens> tokens);
+  /// Serves one connection to its end. Without `tokens` none is needed; without `tls` it is plain.
+  void serve(Socket socket, std::shared_ptr<const Tokens> tokens, Tls* tls);
   void stop_listening();
 };
 

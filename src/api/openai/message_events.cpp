@@ -15,7 +15,14 @@ void event(std::string& out, const json::object& members) {
 }
 
 std::string_view stop_reason(bool called, const faces::Summary& summary) {
-  return called ? "tool_use" : summary.length ? "max_tokens" : "end_turn";
+  return called                        ? "tool_use"
+         : summary.length              ? "max_tokens"
+         : !summary.stopped_by.empty() ? "stop_sequence"
+                                       : "end_turn";
+}
+
+json::value stop_sequence(const faces::Summary& summary) {
+  return summary.stopped_by.empty() ? json::value{} : json::value(summary.stopped_by);
 }
 
 json::object usage(const faces::Summary& summary) {
@@ -123,7 +130,7 @@ void MessageEvents::last(std::string& out, const faces::Summary& summary,
   close(out);
   event(out, {{"type", "message_delta"},
               {"delta", json::object{{"stop_reason", stop_reason(called_, summary)},
-                                     {"stop_sequence", nullptr}}},
+                                     {"stop_sequence", stop_sequence(summary)}}},
               {"usage", usage(summary)}});
   event(out, {{"type", "message_stop"}, {"x_lucid", receipt(route, summary)}});
 }
@@ -147,7 +154,7 @@ std::string MessageEvents::whole(const Part& all, const faces::Summary& summary,
                                       {"model", model_},
                                       {"content", std::move(content)},
                                       {"stop_reason", stop_reason(!all.calls.empty(), summary)},
-                                      {"stop_sequence", nullptr},
+                                      {"stop_sequence", stop_sequence(summary)},
                                       {"usage", usage(summary)},
                                       {"x_lucid", receipt(route, summary)}});
 }

@@ -399,6 +399,25 @@ std::string message(std::string_view more) {
          std::string{more} + "}";
 }
 
+TEST_F(Anthropic, NamesTheStopStringThatEndedIt) {
+  server.node.script = [](const lucid::Ask& ask) {
+    EXPECT_EQ(ask.stop, std::vector<std::string>{"END"});
+    return std::vector<lucid::AnswerEvent>{
+        job::OutputPiece{job::OutputStream::out, to_bytes("so far")},
+        job::OutputPiece{job::OutputStream::err,
+                         to_bytes("{\"done\":{\"prompt_tokens\":1,\"completion_tokens\":2,"
+                                  "\"reason\":\"stop\",\"stop\":\"END\"}}\n")},
+        lucid::Finished{{}, lucid::Verdict::verified, "", "", {}}};
+  };
+  const std::string more = R"(,"stop_sequences":["END"])";
+  const json::value whole = server.post("/v1/messages", message(more)).parsed();
+  EXPECT_EQ(whole.at("stop_reason"), "stop_sequence");
+  EXPECT_EQ(whole.at("stop_sequence"), "END");
+  EXPECT_NE(server.post("/v1/messages", message(more + R"(,"stream":true)"))
+                .body.find(R"({"stop_reason":"stop_sequence","stop_sequence":"END"})"),
+            std::string::npos);
+}
+
 TEST_F(Anthropic, Golden) {
   EXPECT_EQ(server.post("/v1/messages", message("")).body,
             R"({"id":"msg_job-1","type":"message","role":"assistant","model":"tiny",)"

@@ -39,6 +39,13 @@ json::value microseconds(const std::optional<Duration>& duration) {
   return std::chrono::duration_cast<std::chrono::microseconds>(*duration).count();
 }
 
+json::value memory_of(const std::optional<lucid::MachineState::Memory>& memory) {
+  if (!memory) {
+    return nullptr;
+  }
+  return json::object{{"total", memory->total}, {"free", memory->free}};
+}
+
 json::value offer_of(const std::optional<lucid::PeerView::Offer>& offer) {
   if (!offer) {
     return nullptr;
@@ -82,7 +89,9 @@ std::string status_json(const lucid::NodeStatus& status) {
       {"manual_pause", status.manual_pause},
       {"paused", std::move(paused)},
       {"machine", json::object{{"on_battery", status.machine.on_battery},
-                               {"temperature_c", or_null(status.machine.temperature_c)}}},
+                               {"temperature_c", or_null(status.machine.temperature_c)},
+                               {"gpu", memory_of(status.machine.gpu)},
+                               {"memory", memory_of(status.machine.memory)}}},
       {"jobs", json::object{{"own", status.own_asks}, {"others", status.jobs_of_others}}}});
 }
 
@@ -96,6 +105,30 @@ std::string peers_json(const std::vector<lucid::PeerView>& peers) {
                                {"offer", offer_of(peer.offer)}});
   }
   return json::serialize(json::object{{"peers", std::move(out)}});
+}
+
+std::string jobs_json(const std::vector<lucid::WorkEntry>& work) {
+  json::array out;
+  for (const lucid::WorkEntry& job : work) {
+    json::value receipt = nullptr;
+    if (job.has_receipt) {
+      receipt = "/api/receipts/" + job.job_id;
+    }
+    out.push_back(json::object{{"job", text_of(job.job_id)},
+                               {"for", job.for_others ? "others" : "this node"},
+                               {"peer_id", text_of(job.peer)},
+                               {"model", text_of(job.model)},
+                               {"ended_unix_ms", job.ended.unix_ms},
+                               {"prompt_bytes", job.prompt_bytes},
+                               {"answer_bytes", job.answer_bytes},
+                               {"prompt_tokens", or_null(job.prompt_tokens)},
+                               {"answer_tokens", or_null(job.answer_tokens)},
+                               {"wall_us", or_null(job.wall_us)},
+                               {"completion", text_of(job.completion)},
+                               {"verdict", text_of(job.verdict)},
+                               {"receipt", std::move(receipt)}});
+  }
+  return json::serialize(json::object{{"jobs", std::move(out)}});
 }
 
 std::string policy_json(const lucid::OperatorPolicy& policy, const std::string& file) {
@@ -113,6 +146,7 @@ std::string policy_json(const lucid::OperatorPolicy& policy, const std::string& 
       {"auto_pause_on_thermal_threshold_c", or_null(policy.auto_pause_on_thermal_threshold_c)},
       {"time_of_day_window", window_of(policy.time_of_day_window)},
       {"vram_reserve_gb", policy.vram_reserve_gb},
+      {"memory_reserve_gb", policy.memory_reserve_gb},
       {"max_concurrent_remote_jobs", policy.max_concurrent_remote_jobs},
       {"max_concurrent_jobs_per_key", policy.max_concurrent_jobs_per_key},
       {"max_jobs_per_minute_per_key", policy.max_jobs_per_minute_per_key},

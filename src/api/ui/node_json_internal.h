@@ -11,6 +11,7 @@ namespace phase::ui {
 
 [[nodiscard]] std::string status_json(const lucid::NodeStatus& status);
 [[nodiscard]] std::string peers_json(const std::vector<lucid::PeerView>& peers);
+[[nodiscard]] std::string jobs_json(const std::vector<lucid::WorkEntry>& work);
 [[nodiscard]] std::string policy_json(const lucid::OperatorPolicy& policy, const std::string& file);
 /// {"paused": true or false}, nothing else. Errors: Code::invalid_argument, Code::malformed.
 [[nodiscard]] Result<bool> read_pause(std::string_view text);

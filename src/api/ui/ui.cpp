@@ -19,6 +19,10 @@ constexpr std::string_view kContentPolicy =
     "data:; base-uri 'none'; require-trusted-types-for 'script'; trusted-types 'none'; form-action "
     "'none'; frame-ancestors 'none'";
 
+/// For who asked for something else below /api/lucid.
+constexpr std::string_view kKnown =
+    "GET /api/lucid/status, peers, jobs and policy, POST /api/lucid/pause";
+
 std::string_view type_of(std::string_view name) {
   if (name.ends_with(".html")) {
     return "text/html; charset=utf-8";
@@ -66,6 +70,10 @@ Task<Reply> get_peers(lucid::NodeView& node, Request) {
   co_return fresh(peers_json(peers));
 }
 
+Task<Reply> get_jobs(lucid::NodeView& node, Request) {
+  co_return fresh(jobs_json(node.work()));
+}
+
 Task<Reply> get_policy(lucid::NodeView& node, Request) {
   co_return fresh(policy_json(node.rules(), node.rules_file()));
 }
@@ -98,10 +106,14 @@ void add_routes(http::Router& router, FaceRef face, lucid::NodeView& node) {
     router.add({get, path_of(asset.name), 0, page(asset)});
   }
   router.add_error_face("/api/lucid/", [](const Error& error, std::string_view) {
+    if (error.code == Code::not_found) {
+      return http::error_response({error.code, error.message, std::string{kKnown}});
+    }
     return http::error_response(error);
   });
   router.add({get, "/api/lucid/status", 0, with(face, node, get_status)});
   router.add({get, "/api/lucid/peers", 0, with(face, node, get_peers)});
+  router.add({get, "/api/lucid/jobs", 0, with(face, node, get_jobs)});
   router.add({get, "/api/lucid/policy", 0, with(face, node, get_policy)});
   router.add({post, "/api/lucid/pause", kPauseRequestBytesMax, with(face, node, post_pause)});
 }

@@ -13,8 +13,8 @@ namespace phase::ui {
 /// Body of a request to pause.
 inline constexpr std::uint64_t kPauseRequestBytesMax = 1_KiB;
 
-/// GET /ui and its files; GET /api/lucid/{status,peers,policy}; POST /api/lucid/pause. Handlers use
-/// `node` until `face->closed`.
+/// GET /ui and its files; GET /api/lucid/{status,peers,jobs,policy}; POST /api/lucid/pause.
+/// Handlers use `node` until `face->closed`.
 void add_routes(http::Router& router, faces::FaceRef face, lucid::NodeView& node);
 
 /// Paths of the page: the same for everybody, so no API key is needed to load it.

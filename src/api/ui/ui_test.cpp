@@ -29,11 +29,13 @@ class ToldNode final : public lucid::NodeView {
     now.manual_pause = paused;
     now.paused = paused ? std::optional<std::string>("manual pause") : std::nullopt;
   }
+  std::vector<lucid::WorkEntry> work() const override { return done; }
   Task<std::vector<lucid::PeerView>> peers() override { co_return known; }
 
   lucid::NodeStatus now{.id = peer_of(1)};
   lucid::OperatorPolicy policy;
   std::vector<lucid::PeerView> known;
+  std::vector<lucid::WorkEntry> done;
 };
 
 class Ui : public ::testing::Test {
@@ -108,6 +110,39 @@ TEST_F(Ui, TellsPeersAndMakesTheirTextsHarmless) {
   EXPECT_EQ(near.at("offer").at("agent").as_string().find('\x1b'), faces::json::string::npos);
   EXPECT_TRUE(peers.at("peers").at(1).at("rtt_us").is_null());
   EXPECT_TRUE(peers.at("peers").at(1).at("offer").is_null());
+}
+
+TEST_F(Ui, TellsWhatRanForWhom) {
+  server_.loop.run([this] {
+    lucid::WorkEntry served;
+    served.job_id = "ab01";
+    served.for_others = true;
+    served.peer = peer_of(2).text();
+    served.model = "evil\x1b[2J";
+    served.answer_bytes = 17;
+    served.verdict = "signed here";
+    served.has_receipt = true;
+    lucid::WorkEntry asked;
+    asked.job_id = "cd02";
+    asked.peer = peer_of(3).text();
+    asked.ended = UtcTime{4000};
+    asked.answer_tokens = 9;
+    asked.completion = "connection_closed: it went away";
+    asked.verdict = "none";
+    node_.done = {served, asked};
+  });
+  const auto told = object(server_.get("/api/lucid/jobs"));
+  const auto& served = told.at("jobs").at(0);
+  EXPECT_EQ(served.at("for").as_string(), "others");
+  EXPECT_EQ(served.at("peer_id").as_string(), peer_of(2).text());
+  EXPECT_EQ(served.at("model").as_string().find('\x1b'), faces::json::string::npos);
+  EXPECT_EQ(served.at("receipt").as_string(), "/api/receipts/ab01");
+  EXPECT_TRUE(served.at("answer_tokens").is_null());
+  const auto& asked = told.at("jobs").at(1);
+  EXPECT_EQ(asked.at("for").as_string(), "this node");
+  EXPECT_EQ(asked.at("answer_tokens").to_number<int>(), 9);
+  EXPECT_EQ(asked.at("ended_unix_ms").to_number<int>(), 4000);
+  EXPECT_TRUE(asked.at("receipt").is_null());
 }
 
 TEST_F(Ui, TellsTheRules) {

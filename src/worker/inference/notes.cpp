@@ -45,11 +45,13 @@ std::string logprobs_note(const std::vector<TokenProbability>& tokens) {
   return line({{"logprobs", std::move(out)}});
 }
 
-std::string done_note(std::uint64_t prompt_tokens, std::uint64_t completion_tokens, bool at_limit) {
-  return line({{"done",
-                {{"prompt_tokens", prompt_tokens},
-                 {"completion_tokens", completion_tokens},
-                 {"reason", at_limit ? "length" : "stop"}}}});
+std::string done_note(std::uint64_t prompt_tokens, std::uint64_t completion_tokens, bool at_limit,
+                      std::string_view stop) {
+  json::object done{{"prompt_tokens", prompt_tokens},
+                    {"completion_tokens", completion_tokens},
+                    {"reason", at_limit ? "length" : "stop"}};
+  if (!stop.empty()) done["stop"] = stop;
+  return line({{"done", std::move(done)}});
 }
 
 std::string tool_call_note(std::size_t index, std::string_view id, std::string_view name,

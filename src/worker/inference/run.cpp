@@ -122,8 +122,11 @@ void Run::finish(End end, std::string message, Outbox& outbox) {
   if (reader_) outbox.write(id(), job::OutputStream::err, reader_->finish(end == End::exited));
   const bool whole = end == End::exited || end == End::tokens || end == End::context;
   if (whole) {
+    const auto& asked = begin_.job.stop;  // what the template adds is not the client's
+    const bool of_client = std::ranges::find(asked, gate_.stopped_by()) != asked.end();
     outbox.write(id(), job::OutputStream::err,
-                 done_note(prompt().size(), generated_, end != End::exited));
+                 done_note(prompt().size(), generated_, end != End::exited,
+                           of_client ? gate_.stopped_by() : std::string{}));
   }
   if (generated_ > 0) outbox.say(Moved{id(), Stage::eval, now - first_ns_, generated_});
   outbox.say(Ended{id(), end, cpu_ns / kNsPerUs, std::move(message)});

@@ -43,7 +43,9 @@ std::string TextGate::push(std::string_view bytes) {
   held_ += bytes;
   std::size_t found = std::string::npos, keep = unfinished_character(held_);
   for (const std::string& stop : stops_) {
-    found = std::min(found, held_.find(stop));
+    const std::size_t at = held_.find(stop);
+    if (at < found) stopped_by_ = stop;
+    found = std::min(found, at);
     keep = std::max(keep, overlap(held_, stop));
   }
   if (found != std::string::npos) {

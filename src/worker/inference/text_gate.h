@@ -22,12 +22,14 @@ class TextGate {
   /// What was held back, at the end of the text.
   [[nodiscard]] std::string finish();
   [[nodiscard]] bool stopped() const noexcept { return stopped_; }
+  /// The stop string that was found; empty before.
+  [[nodiscard]] const std::string& stopped_by() const noexcept { return stopped_by_; }
   /// Bytes that went in so far and have not gone out.
   [[nodiscard]] std::size_t held() const noexcept { return held_.size(); }
 
  private:
   std::vector<std::string> stops_;
-  std::string held_;
+  std::string held_, stopped_by_;
   bool stopped_ = false;
 };
 

@@ -64,11 +64,26 @@ TEST(TextGate, UnfinishedCharacters) {
   EXPECT_EQ(unfinished_character("\x80\x80\x80\x80"), 0U);
 }
 
+TEST(TextGate, SaysWhichStopStringCameFirst) {
+  TextGate gate({"late", "", "now"});
+  EXPECT_EQ(gate.push("it is no"), "it is ");
+  EXPECT_EQ(gate.stopped_by(), "");
+  EXPECT_EQ(gate.push("w or late"), "");
+  EXPECT_TRUE(gate.stopped());
+  EXPECT_EQ(gate.stopped_by(), "now");
+  TextGate both({"b", "ab"});
+  EXPECT_EQ(both.push("xab"), "x");
+  EXPECT_EQ(both.stopped_by(), "ab");
+}
+
 TEST(Notes, AreOneLineEach) {
   EXPECT_EQ(parsed_note(), "{\"parsed\":true}\n");
   EXPECT_EQ(text_note("content", "a\n\xff"), "{\"content\":\"a\\n\xEF\xBF\xBD\"}\n");
   EXPECT_EQ(done_note(3, 4, true),
             "{\"done\":{\"prompt_tokens\":3,\"completion_tokens\":4,\"reason\":\"length\"}}\n");
+  EXPECT_EQ(done_note(3, 4, false, "\"x"),
+            "{\"done\":{\"prompt_tokens\":3,\"completion_tokens\":4,\"reason\":\"stop\","
+            "\"stop\":\"\\\"x\"}}\n");
   EXPECT_EQ(tool_call_note(0, "call_1", "add", "{\"a\":1}"),
             "{\"tool_call\":{\"index\":0,\"id\":\"call_1\",\"name\":\"add\","
             "\"arguments\":{\"a\":1}}}\n");

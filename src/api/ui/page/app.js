@@ -3,11 +3,12 @@
 import {get} from "/ui/api.js";
 import {find} from "/ui/dom.js";
 import * as chat from "/ui/chat.js";
+import * as jobs from "/ui/jobs.js";
 import * as models from "/ui/models.js";
 import * as peers from "/ui/peers.js";
 import * as policy from "/ui/policy.js";
 
-const VIEWS = {chat, models, peers, policy};
+const VIEWS = {chat, models, peers, jobs, policy};
 const LOOK_MS = 5000;
 
 let shown = "";

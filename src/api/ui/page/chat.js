@@ -126,7 +126,7 @@ async function send() {
   const text = box.value.trim();
   if (text === "" || running) return;
   const log = find("chat-log");
-  if (messages.length === 0) log.replaceChildren();
+  log.querySelector(".empty")?.remove();
   box.value = "";
   grow();
   messages.push({role: "user", content: text});

@@ -40,7 +40,8 @@ function sayPrivacy(status) {
     lines.push("No prompt leaves: the mesh is off. lucidd --mesh turns it on.");
   }
   if (status.takes_others) {
-    lines.push("Others' prompts that are answered here can be read by whoever controls this machine.");
+    lines.push("Others' prompts that are answered here can be read by whoever controls this machine. "
+               + "None is kept: “Jobs” lists who asked, when and how much, with the receipts.");
   }
   if (location.protocol === "http:" && !LOOPBACK.test(location.hostname)) {
     lines.push("This page itself came over a connection that is not encrypted: whoever is on the "
@@ -73,7 +74,8 @@ function sayRules(rules) {
     ["Jobs a minute", `${rules.max_jobs_per_minute_per_key} of one key`],
     ["One job at most", `${rules.max_tokens_ceiling} tokens, ${rules.max_prompt_bytes} bytes of `
       + `prompt, ${rules.max_wall_seconds} s`],
-    ["Graphics memory kept free", `${rules.vram_reserve_gb} GB`]]);
+    ["Kept free", `${rules.vram_reserve_gb} GB of graphics memory, `
+      + `${rules.memory_reserve_gb} GB of memory`]]);
   find("rule-file").textContent = `From ${rules.file}, which is read again when it changes.`;
 }
 
