@@ -3,13 +3,19 @@
 #include <algorithm>
 
 namespace phase {
-namespace {
 
-Sha256 node(const Sha256& left, const Sha256& right) {
+Sha256 tree_leaf(ByteView chunk) noexcept {
+  return Sha256Stream().update_u8(0x00).update(chunk).finish();
+}
+
+Sha256 tree_node(const Sha256& left, const Sha256& right) noexcept {
   return Sha256Stream().update_u8(0x01).update(left.bytes()).update(right.bytes()).finish();
 }
 
-}  // namespace
+ArtifactId artifact_id_of(std::uint64_t length, const Sha256& root) noexcept {
+  const Sha256 id = Sha256Stream().update_u8(0x02).update_u64(length).update(root.bytes()).finish();
+  return ArtifactId{id.value};
+}
 
 ArtifactIdStream& ArtifactIdStream::update(ByteView bytes) {
   length_ += bytes.size();
@@ -28,7 +34,7 @@ ArtifactIdStream& ArtifactIdStream::update(ByteView bytes) {
 void ArtifactIdStream::close_leaf() {
   Sha256 root = leaf_.finish();
   for (std::uint64_t carry = leaves_++; (carry & 1) != 0; carry >>= 1) {
-    root = node(subtrees_.back(), root);
+    root = tree_node(subtrees_.back(), root);
     subtrees_.pop_back();
   }
   subtrees_.push_back(root);
@@ -40,10 +46,8 @@ void ArtifactIdStream::close_leaf() {
 // right.
 ArtifactId ArtifactIdStream::finish() const {
   Sha256 root = length_ == 0 ? sha256({}) : leaf_.finish();
-  for (auto left = subtrees_.rbegin(); left != subtrees_.rend(); ++left) root = node(*left, root);
-  const Sha256 id =
-      Sha256Stream().update_u8(0x02).update_u64(length_).update(root.bytes()).finish();
-  return ArtifactId{id.value};
+  for (auto left = subtrees_.rbegin(); left != subtrees_.rend(); ++left) root = tree_node(*left, root);
+  return artifact_id_of(length_, root);
 }
 
 ArtifactId artifact_id(ByteView bytes) {

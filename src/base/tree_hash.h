@@ -17,6 +17,13 @@ using ArtifactId = Hash<ArtifactIdTag>;
 /// Bytes under one leaf. Fixed by protocol 2.
 inline constexpr std::size_t kArtifactChunkBytes = 256_KiB;
 
+/// The hash of one leaf: SHA-256(0x00 ‖ chunk).
+[[nodiscard]] Sha256 tree_leaf(ByteView chunk) noexcept;
+/// The hash over two subtrees: SHA-256(0x01 ‖ left ‖ right).
+[[nodiscard]] Sha256 tree_node(const Sha256& left, const Sha256& right) noexcept;
+/// The id of an artifact with this length and root.
+[[nodiscard]] ArtifactId artifact_id_of(std::uint64_t length, const Sha256& root) noexcept;
+
 /// The id of `bytes`. The root of zero bytes is SHA-256 of the empty string (RFC 9162).
 [[nodiscard]] ArtifactId artifact_id(ByteView bytes);
 

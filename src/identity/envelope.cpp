@@ -95,6 +95,8 @@ std::string_view domain_name(Domain domain) noexcept {
       return "phase/node/2";
     case Domain::commit:
       return "phase/commit/2";
+    case Domain::name:
+      return "phase/name/2";
   }
   check_failed(__FILE__, __LINE__, "domain is known", {});
 }
@@ -111,6 +113,8 @@ std::string_view domain_content_type(Domain domain) noexcept {
       return "application/phase-node+cbor";
     case Domain::commit:
       return "application/phase-commit+cbor";
+    case Domain::name:
+      return "application/phase-name+cbor";
   }
   check_failed(__FILE__, __LINE__, "domain is known", {});
 }

@@ -9,7 +9,7 @@
 
 #include "base/event.h"
 #include "lucid/catalog_files.h"
-#include "lucid/pool_task.h"
+#include "base/pool_task.h"
 
 namespace phase::lucid {
 namespace {

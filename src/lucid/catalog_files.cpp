@@ -215,22 +215,6 @@ worker::ModelInfo read_info(const json::object& from) {
   return out;
 }
 
-/// A descriptor that is closed.
-class Open {
- public:
-  Open(const fs::path& path, int flags, unsigned mode = 0)
-      : number_(::open(path.c_str(), flags | O_CLOEXEC, mode)) {}
-  ~Open() {
-    if (number_ >= 0) ::close(number_);
-  }
-  Open(const Open&) = delete;
-  Open& operator=(const Open&) = delete;
-  [[nodiscard]] int get() const noexcept { return number_; }
-
- private:
-  int number_;
-};
-
 }  // namespace
 
 Result<FileStamp> stamp(int descriptor) {
@@ -241,8 +225,7 @@ Result<FileStamp> stamp(int descriptor) {
 }
 
 Result<FileStamp> stamp(const fs::path& file) {
-  const Open opened(file, O_RDONLY | O_NONBLOCK);
-  if (opened.get() < 0) return fail_errno(errno, "opening " + file.string() + " failed");
+  PHASE_TRY(const FileDescriptor opened, open_file(file, O_RDONLY | O_NONBLOCK));
   return stamp(opened.get());
 }
 
@@ -255,8 +238,7 @@ Look look(const Catalog::Options& options) {
 }
 
 Result<job::ArtifactRef> hash_file(const fs::path& file) {
-  const Open opened(file, O_RDONLY);
-  if (opened.get() < 0) return fail_errno(errno, "opening " + file.string() + " failed");
+  PHASE_TRY(const FileDescriptor opened, open_file(file, O_RDONLY));
   Sha256Stream flat;
   ArtifactIdStream tree;
   std::uint64_t length = 0;
@@ -316,50 +298,6 @@ Result<OwnName> read_name(const fs::path& path) {
   const json::value* recipe = object.if_contains("recipe");
   OwnName out{digest.hex(), {}};
   if (recipe != nullptr && recipe->is_object()) out.recipe = read_recipe(recipe->as_object());
-  return out;
-}
-
-Result<void> write_file(const fs::path& path, std::string_view text) {
-  const fs::path beside = path.string() + ".new";
-  {
-    const Open file(beside, O_WRONLY | O_CREAT | O_TRUNC, 0600);
-    if (file.get() < 0) return fail_errno(errno, "writing " + beside.string() + " failed");
-    while (!text.empty()) {
-      const ssize_t wrote = ::write(file.get(), text.data(), text.size());
-      if (wrote < 0 && errno == EINTR) continue;
-      if (wrote < 0) return fail_errno(errno, "writing " + beside.string() + " failed");
-      text.remove_prefix(static_cast<std::size_t>(wrote));
-    }
-    if (::fsync(file.get()) != 0) return fail_errno(errno, "writing " + beside.string());
-  }
-  if (::rename(beside.c_str(), path.c_str()) != 0) {
-    return fail_errno(errno, "replacing " + path.string() + " failed");
-  }
-  const Open folder(path.parent_path(), O_RDONLY | O_DIRECTORY);
-  if (folder.get() < 0 || ::fsync(folder.get()) != 0) {
-    return fail_errno(errno, "writing " + path.parent_path().string() + " failed");
-  }
-  return {};
-}
-
-Result<std::string> read_file(const fs::path& path, std::size_t bytes_max) {
-  const Open file(path, O_RDONLY | O_NONBLOCK);
-  if (file.get() < 0) return fail_errno(errno, "opening " + path.string() + " failed");
-  PHASE_TRY(const FileStamp found, stamp(file.get()));
-  if (found.size > bytes_max) {
-    return fail(Code::too_large,
-                path.string() + " has more than " + std::to_string(bytes_max) + " bytes");
-  }
-  std::string out(found.size, '\0');
-  std::size_t at = 0;
-  while (at < out.size()) {
-    const ssize_t got = ::read(file.get(), out.data() + at, out.size() - at);
-    if (got < 0 && errno == EINTR) continue;
-    if (got < 0) return fail_errno(errno, "reading " + path.string() + " failed");
-    if (got == 0) break;
-    at += static_cast<std::size_t>(got);
-  }
-  out.resize(at);
   return out;
 }
 

@@ -7,6 +7,7 @@
 #include <optional>
 #include <vector>
 
+#include "base/files.h"
 #include "lucid/catalog.h"
 
 namespace phase::lucid {
@@ -51,6 +52,9 @@ struct Look {
 [[nodiscard]] Result<void> write_facts(const std::filesystem::path& folder, const FileStamp& stamp,
                                        const Facts& facts);
 
+using phase::read_file;
+using phase::write_file;
+
 /// Own names.
 [[nodiscard]] std::filesystem::path name_path(const std::filesystem::path& data_dir,
                                               const ModelName& name);
@@ -63,11 +67,6 @@ struct OwnName {
 /// Errors: Code::not_found, malformed.
 [[nodiscard]] Result<OwnName> read_name(const std::filesystem::path& path);
 
-/// Replaces a file whole: written beside, synced, renamed, folder synced. Errors: Code::io, …
-[[nodiscard]] Result<void> write_file(const std::filesystem::path& path, std::string_view text);
-/// A file of at most `bytes_max`. Errors: Code::not_found, too_large, io.
-[[nodiscard]] Result<std::string> read_file(const std::filesystem::path& path,
-                                            std::size_t bytes_max);
 /// "sha256:<64 hex>" or "sha256-<64 hex>" → the digits. Errors: Code::invalid_argument.
 [[nodiscard]] Result<std::string> parse_digest(std::string_view text);
 

@@ -1,13 +1,12 @@
 #include "lucid/local_models.h"
 
 #include <cerrno>
-#include <deque>
 
 #include <fcntl.h>
 #include <unistd.h>
 
 #include "lucid/catalog_files.h"
-#include "lucid/pool_task.h"
+#include "base/pool_task.h"
 
 namespace phase::lucid {
 namespace {
@@ -16,29 +15,6 @@ namespace fs = std::filesystem;
 
 Error not_found(std::string_view name) {
   return {Code::not_found, "model '" + printable(name, 80) + "' not found", {}};
-}
-
-/// Lines that are known from the start.
-class Told final : public Transfer {
- public:
-  explicit Told(std::deque<TransferLine> lines) : lines_(std::move(lines)) {}
-  Task<Result<std::optional<TransferLine>>> next() override {
-    std::optional<TransferLine> line;
-    if (!lines_.empty()) {
-      line = std::move(lines_.front());
-      lines_.pop_front();
-    }
-    co_return line;
-  }
-
- private:
-  std::deque<TransferLine> lines_;
-};
-
-TransferLine status(std::string text) {
-  TransferLine out;
-  out.status = std::move(text);
-  return out;
 }
 
 }  // namespace
@@ -177,14 +153,14 @@ Task<Result<std::unique_ptr<Transfer>>> LocalModels::create(
   Result<ModelName> spelled = ModelName::parse(name);
   if (!spelled) co_return fail(spelled.error());
   std::string digest;
-  std::deque<TransferLine> lines;
+  std::vector<TransferLine> lines;
   if (!files.empty()) {
     if (files.size() > 1) {
       co_return fail(Code::unsupported, "a model is made of one GGUF file",
                      "join split files first, and leave adapters out");
     }
     PHASE_CO_TRY(digest, parse_digest(files.front().second));
-    lines.push_back(status("parsing GGUF"));
+    lines.push_back(status_line("parsing GGUF"));
   } else {
     const LocalModelPtr base = co_await state->find(recipe.from);
     if (base == nullptr) co_return fail(not_found(recipe.from));
@@ -194,47 +170,29 @@ Task<Result<std::unique_ptr<Transfer>>> LocalModels::create(
     Result<void> copied = co_await state->world.catalog.copy(std::move(source), std::move(target));
     if (!copied) co_return fail(copied.error());
     digest = base->content.sha256.hex();
-    lines.push_back(status("using existing layer sha256:" + digest));
+    lines.push_back(status_line("using existing layer sha256:" + digest));
   }
   ModelName target = *std::move(spelled);
   std::string weights = digest;
   Result<void> named =
       co_await state->world.catalog.name(std::move(target), std::move(weights), std::move(recipe));
   if (!named) co_return fail(named.error());
-  lines.push_back(status("using existing layer sha256:" + digest));
-  lines.push_back(status("writing manifest"));
-  lines.push_back(status("success"));
-  std::unique_ptr<Transfer> told = std::make_unique<Told>(std::move(lines));
-  co_return told;
+  lines.push_back(status_line("using existing layer sha256:" + digest));
+  lines.push_back(status_line("writing manifest"));
+  lines.push_back(status_line("success"));
+  co_return told_lines(std::move(lines));
 }
 
 Task<Result<std::unique_ptr<Transfer>>> LocalModels::pull(std::string name) {
   const auto state = state_;
-  const LocalModelPtr model = co_await state->find(name);
-  if (model == nullptr) {
-    co_return fail(Code::not_found,
-                   "pull model manifest: nobody here serves " + printable(name, 80),
-                   "put a GGUF file into the model folder, or create it from an uploaded file");
-  }
-  // Here already: said as a pull that had nothing to do.
-  const std::string digest = "sha256:" + model->content.sha256.hex();
-  TransferLine pulled = status("pulling " + digest.substr(7, 12));
-  pulled.digest = digest;
-  pulled.total = model->content.length;
-  pulled.completed = model->content.length;
-  std::deque<TransferLine> lines{status("pulling manifest"), std::move(pulled),
-                                 status("verifying sha256 digest"), status("writing manifest"),
-                                 status("success")};
-  std::unique_ptr<Transfer> told = std::make_unique<Told>(std::move(lines));
-  co_return told;
+  co_return co_await state->world.pulls.pull(std::move(name));
 }
 
 Task<Result<std::unique_ptr<Transfer>>> LocalModels::push(std::string name) {
   const auto state = state_;
   const LocalModelPtr model = co_await state->find(name);
   if (model == nullptr) co_return fail(not_found(name));
-  co_return fail(Code::unsupported, "there is no registry to push to",
-                 "others fetch models from this node by their content id");
+  co_return state->world.pulls.push(model);
 }
 
 bool LocalModels::has_blob(const std::string& digest) {

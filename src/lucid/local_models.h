@@ -8,6 +8,7 @@
 #include "lucid/answer.h"
 #include "lucid/catalog.h"
 #include "lucid/model_pool.h"
+#include "lucid/pulls.h"
 
 namespace phase::lucid {
 
@@ -21,6 +22,7 @@ class LocalModels final : public Models {
     Random& random;
     Catalog& catalog;
     ModelPool& pool;
+    Pulls& pulls;
   };
   explicit LocalModels(World world);
   ~LocalModels() override;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <map>
+#include <set>
 
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
@@ -10,6 +11,9 @@
 #include "lucid/catalog_files.h"
 #include "lucid/inference_jobs.h"
 #include "lucid/local_models.h"
+#include "lucid/pulls.h"
+#include "lucid/sharing.h"
+#include "mesh/artifact_peers.h"
 #include "mesh/own_network.h"
 #include "mesh/told.h"
 #include "protocol/provider/provider.h"
@@ -23,6 +27,8 @@ namespace fs = std::filesystem;
 /// Models named in the node document; a document names at most 512.
 constexpr std::size_t kModelsToldMax = 256;
 constexpr std::size_t kModelNameToldMax = 128;
+/// Keys announced in the DHT; the network library takes 256 of one node.
+constexpr std::size_t kAnnouncedMax = 240;
 
 PeerView::Offer offer_of(const offer::Capabilities& says) {
   return {says.agent,        says.arch,     says.runtime, says.model_names,
@@ -70,9 +76,14 @@ struct LucidNode::State : std::enable_shared_from_this<LucidNode::State> {
   void open_provider();
   [[nodiscard]] Task<Result<void>> join();
   void open_service();
+  [[nodiscard]] Result<void> open_artifacts();
+  void announce(std::string key);
+  void announce_shared();
   [[nodiscard]] offer::Capabilities capabilities() const;
   [[nodiscard]] static Task<Result<ArtifactId>> resolve(std::shared_ptr<State> self,
                                                         ModelName name);
+  [[nodiscard]] Result<ArtifactId> pinned(const artifact::Pin& pin,
+                                          const std::map<Sha256, std::size_t>& votes) const;
   static Task<void> watch_policy(std::shared_ptr<State> self);
   static Task<void> watch_machine(std::shared_ptr<State> self);
   static Task<void> first_look(std::shared_ptr<State> self);
@@ -95,7 +106,15 @@ struct LucidNode::State : std::enable_shared_from_this<LucidNode::State> {
   std::unique_ptr<phase::mesh::ToldReceipts> told_receipts;
   std::unique_ptr<provider::Provider> provider;
   std::unique_ptr<phase::mesh::OwnNetwork> own;
+  std::unique_ptr<artifact::NameBook> book;
+  std::unique_ptr<Sharing> sharing;
+  std::shared_ptr<artifact::Store> artifacts;
+  std::shared_ptr<artifact::Server> artifact_server;
   std::unique_ptr<phase::mesh::Mesh> mesh;
+  std::unique_ptr<phase::mesh::ArtifactPeers> artifact_peers;
+  std::unique_ptr<artifact::Fetcher> fetcher;
+  std::set<std::string> announced;
+  std::unique_ptr<Pulls> pulls;
   std::unique_ptr<LocalModels> models;
   std::unique_ptr<Service> service;
 };
@@ -200,6 +219,20 @@ Task<Result<void>> LucidNode::State::join() {
   co_return Result<void>{};
 }
 
+/// The content that a name is held to, if somebody has it under that name.
+Result<ArtifactId> LucidNode::State::pinned(const artifact::Pin& pin,
+                                            const std::map<Sha256, std::size_t>& votes) const {
+  std::optional<ArtifactId> id = pin.id;
+  const artifact::Names asked{"", pin.sha256, {}};
+  const auto records = book->records(asked, world.clock.now_utc());
+  if (!id && records && !records->empty()) id = records->front().record.content.id;
+  if (id && votes.contains(Sha256{id->value})) return *id;
+  return fail(Code::already_exists,
+              "conflict: '" + pin.name + "' is pinned to sha256:" +
+                  pin.sha256->hex().substr(0, 12) + ", which none of the peers has under that name",
+              "lucidd names " + pin.name + " shows it; lucidd unpin " + pin.name + " lets go");
+}
+
 /// The content others have under a name. When they differ, the one that most name so; all are told.
 Task<Result<ArtifactId>> LucidNode::State::resolve(std::shared_ptr<State> self, ModelName name) {
   const requester::Wanted wanted{"inference", "", std::nullopt};
@@ -208,9 +241,11 @@ Task<Result<ArtifactId>> LucidNode::State::resolve(std::shared_ptr<State> self, 
       co_await self->mesh->network().find(wanted, deadline);
   if (!found) co_return fail(found.error());
   const std::string text = name.text();
+  PHASE_CO_TRY(const std::optional<artifact::Pin> pin, self->book->pin_of(text));
   std::map<Sha256, std::size_t> votes;
   for (const requester::Candidate& candidate : *found) {
     const offer::Capabilities& has = candidate.capabilities;
+    if (pin && pin->publisher && *pin->publisher != candidate.key) continue;
     for (std::size_t i = 0; i < has.model_names.size(); ++i) {
       const auto theirs = ModelName::parse(has.model_names[i]);
       if (theirs && theirs->text() == text) ++votes[has.models[i]];
@@ -220,6 +255,7 @@ Task<Result<ArtifactId>> LucidNode::State::resolve(std::shared_ptr<State> self, 
     co_return fail(Code::not_found, "no peers serving model '" + text + "'",
                    "start a lucidd that has it and lets you, or put it into the model folder");
   }
+  if (pin && pin->sha256) co_return self->pinned(*pin, votes);
   const auto most =
       std::ranges::max_element(votes, {}, [](const auto& entry) { return entry.second; });
   if (votes.size() > 1) {
@@ -229,9 +265,49 @@ Task<Result<ArtifactId>> LucidNode::State::resolve(std::shared_ptr<State> self, 
   co_return ArtifactId{most->first.value};
 }
 
+/// The store of artifacts beside the catalog's own, what others may have of it, and the way to
+/// theirs.
+Result<void> LucidNode::State::open_artifacts() {
+  const fs::path folder = catalog->data_dir() / "artifacts";
+  PHASE_TRY(artifacts, artifact::Store::open({folder, catalog->data_dir() / "blobs"}));
+  book = std::make_unique<artifact::NameBook>(folder);
+  sharing = std::make_unique<Sharing>(
+      Sharing::World{world.clock, world.key, *catalog, *gate, *book, world.log});
+  if (mesh == nullptr) return {};
+  artifact::ServerLimits limits;
+  limits.bytes_per_second = gate->policy().share_bytes_per_second;
+  artifact_server = std::make_shared<artifact::Server>(
+      artifact::Server::World{world.clock, world.executor, artifacts}, limits);
+  artifact_server->share(sharing.get());
+  mesh::serve_artifacts(*mesh, artifact_server);
+  artifact_peers = std::make_unique<mesh::ArtifactPeers>(*mesh, world.key.public_key());
+  fetcher = std::make_unique<artifact::Fetcher>(artifact::Fetcher::World{
+      world.clock, world.executor, *artifact_peers, artifacts, world.log});
+  return {};
+}
+
+void LucidNode::State::announce(std::string key) {
+  if (announced.size() >= kAnnouncedMax || !announced.insert(key).second) return;
+  mesh->announce(std::move(key));
+}
+
+/// Names and contents that others may fetch, for those who look for them in the DHT.
+void LucidNode::State::announce_shared() {
+  if (closed || mesh == nullptr) return;
+  for (const LocalModelPtr& model : sharing->shared()) {
+    announce(mesh::model_key(Sha256{model->content.id.value}));
+    announce(artifact::name_key(model->name.text()));
+    artifact_server->prepare(model->content.id, world.key.public_key());
+  }
+}
+
 void LucidNode::State::open_service() {
+  std::function<void()> changed = [this] { announce_shared(); };
+  pulls = std::make_unique<Pulls>(Pulls::World{
+      world.clock, world.executor, world.key, *catalog, *book, *sharing, *artifacts,
+      artifact_peers.get(), fetcher.get(), std::move(changed), world.log});
   models = std::make_unique<LocalModels>(
-      LocalModels::World{world.executor, world.random, *catalog, *pool});
+      LocalModels::World{world.executor, world.random, *catalog, *pool, *pulls});
   Service::Options serving;
   if (mesh != nullptr && !options.mesh_models.empty()) {
     serving.resolve = [this](ModelName name) { return resolve(shared_from_this(), name); };
@@ -260,6 +336,10 @@ void LucidNode::State::reload_policy(bool quiet) {
     return;
   }
   gate->set_policy(*std::move(policy));
+  if (artifact_server != nullptr) {
+    artifact_server->set_rate(gate->policy().share_bytes_per_second);
+  }
+  announce_shared();
   world.log.info("policy: {} is in force", options.policy_file.string());
 }
 
@@ -281,11 +361,11 @@ Task<void> LucidNode::State::watch_machine(std::shared_ptr<State> self) {
 
 Task<void> LucidNode::State::first_look(std::shared_ptr<State> self) {
   co_await self->catalog->refresh();
-  if (self->closed || self->mesh == nullptr || !self->options.serves) co_return;
-  std::size_t told = 0;
+  if (self->closed || self->mesh == nullptr) co_return;
+  self->announce_shared();
+  if (!self->options.serves) co_return;
   for (const LocalModelPtr& model : self->catalog->list()) {
-    if (++told > kModelsToldMax) break;
-    self->mesh->announce(mesh::model_key(Sha256{model->content.id.value}));
+    self->announce(mesh::model_key(Sha256{model->content.id.value}));
   }
 }
 
@@ -293,6 +373,10 @@ void LucidNode::State::close() {
   closed = true;
   service.reset();
   models.reset();
+  pulls.reset();
+  fetcher.reset();
+  if (artifact_server != nullptr) artifact_server->close();
+  if (artifact_peers != nullptr) artifact_peers->close();  // questions under way still know it
   mesh.reset();
   own.reset();
   provider.reset();
@@ -310,6 +394,7 @@ Task<Result<std::unique_ptr<LucidNode>>> LucidNode::start(World world, Options o
   PHASE_CO_TRY_VOID(state->open_policy());
   state->open_provider();
   PHASE_CO_TRY_VOID(co_await state->join());
+  PHASE_CO_TRY_VOID(state->open_artifacts());
   state->open_service();
   asio::co_spawn(world.executor, State::watch_policy(state), asio::detached);
   asio::co_spawn(world.executor, State::watch_machine(state), asio::detached);

@@ -93,6 +93,11 @@ Result<void> read_models(const toml::node& node, OperatorPolicy& out) {
   return {};
 }
 
+Result<void> read_shared(const toml::node& node, OperatorPolicy& out) {
+  PHASE_TRY(out.share_models, texts("share_models", node, kGlobBytesMax));
+  return {};
+}
+
 Result<void> read_submitters(const toml::node& node, OperatorPolicy& out) {
   PHASE_TRY(const auto words, texts("authorized_submitters", node, 128));
   out.authorized_submitters.clear();
@@ -150,6 +155,10 @@ const std::map<std::string, Reader, std::less<>>& readers() {
        count("max_jobs_per_minute_per_key", &P::max_jobs_per_minute_per_key, 1, 100'000)},
       {"max_concurrent_jobs_per_key",
        count("max_concurrent_jobs_per_key", &P::max_concurrent_jobs_per_key, 1, 1024)},
+      {"share_models", read_shared},
+      {"share_with_anybody", boolean("share_with_anybody", &P::share_with_anybody)},
+      {"share_bytes_per_second",
+       count("share_bytes_per_second", &P::share_bytes_per_second, 0, 1ULL << 40U)},
   };
   return all;
 }
@@ -296,6 +305,14 @@ max_wall_seconds = 600
 # its driver tells (amdgpu), and of the machine's memory.
 vram_reserve_gb = 4.0
 memory_reserve_gb = 0.0
+
+# Which models' files others may fetch and keep (pull): names with *, ? and [..]; and those that
+# were pushed. Empty: only those pushed.
+share_models = []
+# false: only those who may send jobs. true: anybody who can reach this node.
+share_with_anybody = false
+# To all of them together; 0: as fast as it goes.
+share_bytes_per_second = 0
 )";
 }
 

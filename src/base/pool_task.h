@@ -7,7 +7,7 @@
 
 #include "base/clock.h"
 
-namespace phase::lucid {
+namespace phase {
 
 /// Runs `function` in `pool`. What it refers to lives until it returns.
 template <typename Function>
@@ -16,4 +16,4 @@ Task<std::invoke_result_t<Function>> in_pool(asio::thread_pool& pool, Function f
   co_return co_await asio::co_spawn(pool, run, asio::use_awaitable);
 }
 
-}  // namespace phase::lucid
+}  // namespace phase
