@@ -155,6 +155,29 @@ Verb chosen(const Verbs& verbs) {
                                   : Verb::serve;
 }
 
+/// names, pin, unpin, unshare: each with --data, as the daemon has it.
+void add_names(CLI::App& app, CommandLine& out) {
+  const auto add = [&app, &out](const char* verb, const char* says, Verb means) {
+    CLI::App* one = app.add_subcommand(verb, says);
+    one->add_option("--data", out.data_dir, "Folder of state and own models");
+    one->callback([&out, means] { out.verb = means; });
+    return one;
+  };
+  CLI::App* names =
+      add("names", "Say what names mean, who says so, and what is pinned", Verb::names);
+  names->add_option("NAME", out.name, "Only this one");
+  names->add_flag("--json", out.json, "As JSON");
+  CLI::App* pin =
+      add("pin", "Hold a name to one content, or to what one publisher says", Verb::pin);
+  pin->add_option("NAME", out.name, "The model's name")->required();
+  CLI::Option* digest = pin->add_option("DIGEST", out.digest, "sha256:<64 hexadecimal digits>");
+  pin->add_option("--publisher", out.publisher, "Peer id whose word is taken")->excludes(digest);
+  CLI::App* unpin = add("unpin", "Let a name mean what publishers say", Verb::unpin);
+  unpin->add_option("NAME", out.name, "The model's name")->required();
+  CLI::App* unshare = add("unshare", "Take back what was pushed", Verb::unshare);
+  unshare->add_option("NAME", out.name, "The model's name")->required();
+}
+
 }  // namespace
 
 std::variant<CommandLine, int> parse_command_line(int argc, char** argv) {
@@ -174,12 +197,13 @@ std::variant<CommandLine, int> parse_command_line(int argc, char** argv) {
   CLI::App* check = policy->add_subcommand("check", "Say whether a policy file is right");
   check->add_option("FILE", file, "policy.toml")->required();
   CLI::App* show = policy->add_subcommand("show", "Print the file a new node starts with");
+  add_names(app, out);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
     return app.exit(error) == 0 ? 0 : 2;
   }
-  out.verb = chosen(verbs);
+  if (const Verb asked = chosen(verbs); asked != Verb::serve) out.verb = asked;
   if (version) out.verb = Verb::version;
   if (check->parsed()) {
     out.verb = Verb::policy_check;

@@ -18,7 +18,11 @@ enum class Verb : std::uint8_t {
   status,
   pause,
   resume,
-  pull
+  pull,
+  names,
+  pin,
+  unpin,
+  unshare
 };
 
 struct CommandLine {
@@ -53,6 +57,7 @@ struct CommandLine {
   // Of the verbs that talk to a running daemon.
   bool json = false;
   std::string model;
+  std::string name, digest, publisher;  ///< of names, pin, unpin, unshare
 };
 
 /// The command line, or the status to exit with (help was printed, or usage told).

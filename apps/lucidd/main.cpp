@@ -5,6 +5,7 @@
 
 #include "client.h"
 #include "daemon.h"
+#include "name_commands.h"
 
 namespace phase::lucidd {
 namespace {
@@ -37,6 +38,13 @@ Result<int> run(const CommandLine& line, const std::filesystem::path& program_fo
       PHASE_TRY(const Remote remote, load_remote(line, process_environment));
       PHASE_TRY_VOID(run_verb(line, remote));
       return 0;
+    }
+    case Verb::names:
+    case Verb::pin:
+    case Verb::unpin:
+    case Verb::unshare: {
+      PHASE_TRY(const auto folder, data_folder(line, process_environment));
+      return name_command(line, folder);
     }
     case Verb::serve: {
       PHASE_TRY(const Settings settings, load_settings(line, process_environment, program_folder));

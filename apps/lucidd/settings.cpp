@@ -82,12 +82,7 @@ Result<void> read_api_keys(const CommandLine& line, Settings& out) {
 
 Result<void> read_folders(const CommandLine& line, const Environment& environment, Settings& out) {
   auto& node = out.node;
-  if (line.data_dir) {
-    node.data_dir = *line.data_dir;
-  } else {
-    PHASE_TRY(const fs::path share, xdg(environment, "XDG_DATA_HOME", ".local/share"));
-    node.data_dir = share / "lucidd";
-  }
+  PHASE_TRY(node.data_dir, data_folder(line, environment));
   node.catalog.data_dir = node.data_dir / "models";
   out.identity_path = line.identity_path.value_or(node.data_dir / "identity.key");
   if (line.policy_file) {
@@ -126,7 +121,8 @@ Result<void> choose_worker(const CommandLine& line, const Environment& environme
     if (const auto folder = home(environment)) ollama = *folder / ".ollama" / "models";
   }
   if (fs::is_directory(ollama / "manifests", error)) node.catalog.ollama_dir = ollama;
-  const bool own = fs::is_directory(node.catalog.data_dir / "names", error);
+  const fs::path names = node.catalog.data_dir / "names";
+  const bool own = fs::is_directory(names, error) && !fs::is_empty(names, error);
   const bool any = line.model_dir || !node.catalog.ollama_dir.empty() || own;
   out.worker = line.worker == "auto" ? (any ? "llama-cpp" : "echo") : line.worker;
   if (line.worker == "llama-cpp" && !any) {
@@ -135,9 +131,12 @@ Result<void> choose_worker(const CommandLine& line, const Environment& environme
   }
   node.serves = !line.no_local_worker && line.mode != "relay";
   node.catalog.echo = node.serves && out.worker == "echo";
-  if (node.serves && out.worker == "llama-cpp") {
-    node.worker_path = line.worker_path.value_or(program_folder / "phase-worker").string();
-  } else {
+  const fs::path worker = line.worker_path.value_or(program_folder / "phase-worker");
+  // What `auto` found nothing for may still be pulled later, and is read and run by the same
+  // worker.
+  const bool later = line.worker == "auto" && !line.no_network && fs::exists(worker, error);
+  if (node.serves && (out.worker == "llama-cpp" || later)) node.worker_path = worker.string();
+  if (!node.serves || out.worker == "echo") {
     node.catalog.model_dir.clear();
     node.catalog.ollama_dir.clear();
   }
@@ -171,6 +170,12 @@ std::optional<std::string> process_environment(const char* name) {
   const char* const value = std::getenv(name);
   if (value == nullptr || *value == '\0') return std::nullopt;
   return value;
+}
+
+Result<fs::path> data_folder(const CommandLine& line, const Environment& environment) {
+  if (line.data_dir) return *line.data_dir;
+  PHASE_TRY(const fs::path share, xdg(environment, "XDG_DATA_HOME", ".local/share"));
+  return share / "lucidd";
 }
 
 Result<Settings> load_settings(const CommandLine& line, const Environment& environment,

@@ -34,6 +34,10 @@ struct Settings {
   std::string log_format, log_level;
 };
 
+/// Where state and own models are. Errors: Code::invalid_argument without a home.
+[[nodiscard]] Result<std::filesystem::path> data_folder(const CommandLine& line,
+                                                        const Environment& environment);
+
 /// Errors: Code::invalid_argument naming the flag or variable; those of reading the key file.
 [[nodiscard]] Result<Settings> load_settings(const CommandLine& line,
                                              const Environment& environment,

@@ -1,5 +1,5 @@
-// artifact_fixture.h — for tests of this folder: an executor with a real clock, a folder of its own,
-// content from a seed.
+// artifact_fixture.h — for tests of this folder: an executor with a real clock, a folder of its
+// own, content from a seed.
 #pragma once
 
 #include <cstdlib>

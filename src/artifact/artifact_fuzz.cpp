@@ -3,6 +3,7 @@
 // Method: any bytes as type and body, with and without a length in front, and as a signed payload.
 #include <cstdlib>
 
+#include "artifact/frame.h"
 #include "artifact/name_record.h"
 
 namespace {

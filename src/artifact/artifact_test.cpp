@@ -17,8 +17,8 @@ namespace {
 constexpr std::size_t kChunk = kArtifactChunkBytes;
 
 TEST(Tree, HasTheIdOfItsBytesForEveryCount) {
-  for (const std::size_t length :
-       {std::size_t{0}, std::size_t{1}, kChunk - 1, kChunk, kChunk + 1, 3 * kChunk, 5 * kChunk + 9}) {
+  for (const std::size_t length : {std::size_t{0}, std::size_t{1}, kChunk - 1, kChunk, kChunk + 1,
+                                   3 * kChunk, 5 * kChunk + 9}) {
     const Bytes content = content_of(length);
     EXPECT_EQ(tree_of(content).id(), artifact_id(content)) << length;
   }
@@ -50,7 +50,8 @@ TEST(Tree, EveryLeafIsProvenAndNoOtherPlaceIs) {
 
 RC_GTEST_PROP(TreeProperty, AnyTurnedBitIsFound, ()) {
   const auto count = *rc::gen::inRange<std::size_t>(1, 6);
-  const Bytes content = content_of((count - 1) * kChunk + *rc::gen::inRange<std::size_t>(1, kChunk));
+  const Bytes content =
+      content_of((count - 1) * kChunk + *rc::gen::inRange<std::size_t>(1, kChunk));
   const Tree tree = tree_of(content);
   const auto index = *rc::gen::inRange<std::uint64_t>(0, count);
   Bytes data = to_bytes(chunk_at(content, index));

@@ -77,9 +77,9 @@ Task<void> Fetcher::Job::run(std::shared_ptr<Job> self) {
   }
   self->stopped_ = true;
   self->progress_.content = *done;
-  self->shared_->world.log.info(
-      "artifact {}: {} bytes, {} of them fetched now, from {} peers", self->id_.hex(),
-      done->length, self->progress_.fetched, self->progress_.peers);
+  self->shared_->world.log.info("artifact {}: {} bytes, {} of them fetched now, from {} peers",
+                                self->id_.hex(), done->length, self->progress_.fetched,
+                                self->progress_.peers);
   self->changed();
 }
 
@@ -209,7 +209,8 @@ Task<void> Fetcher::Job::work(std::shared_ptr<Job> self, Key peer) {
   Source& source = self->sources_.at(peer);  // never erased
   const Deadline until = clock.deadline_after(limits.open_max);
   Result<void> done = fail(Code::cancelled, "stopped");
-  Result<std::unique_ptr<ByteStream>> stream = co_await self->shared_->world.peers.open(peer, until);
+  Result<std::unique_ptr<ByteStream>> stream =
+      co_await self->shared_->world.peers.open(peer, until);
   if (!stream) {
     done = fail(stream.error());
   } else if (self->running()) {

@@ -25,9 +25,9 @@ struct FetchLimits {
   std::size_t peers_max = 64;      ///< asked in one fetch
   std::uint64_t window_first = 2;  ///< chunks of the first ask; doubled while a peer is quick
   Duration open_max = 5s;
-  Duration chunk_max = 15s;    ///< from one frame of a window to the next
-  Duration quick = 500ms;      ///< a window that took less is doubled
-  Duration slow = 4s;          ///< one that took more is halved
+  Duration chunk_max = 15s;     ///< from one frame of a window to the next
+  Duration quick = 500ms;       ///< a window that took less is doubled
+  Duration slow = 4s;           ///< one that took more is halved
   std::size_t strikes_max = 3;  ///< a peer that failed so often is left alone
   std::size_t busy_max = 120;   ///< answers `busy` of one peer before it is left alone
   Duration look_again = 2s;     ///< for more peers
@@ -40,10 +40,10 @@ struct FetchLimits {
 struct FetchProgress {
   bool checking = false;  ///< all is there, the whole is being read again
   std::optional<std::uint64_t> total;
-  std::uint64_t held = 0;     ///< bytes, of earlier fetches too
-  std::uint64_t fetched = 0;  ///< bytes of this one
-  std::size_t peers = 0;      ///< that gave something
-  std::optional<Sha256> told_sha256;  ///< as a holder says; proven only at the end
+  std::uint64_t held = 0;                   ///< bytes, of earlier fetches too
+  std::uint64_t fetched = 0;                ///< bytes of this one
+  std::size_t peers = 0;                    ///< that gave something
+  std::optional<Sha256> told_sha256;        ///< as a holder says; proven only at the end
   std::optional<job::ArtifactRef> content;  ///< the end
 };
 

@@ -42,16 +42,15 @@ void write_body(CborWriter& out, const Records& records) {
 }
 
 FrameType type_of(const Frame& frame) {
-  return std::visit(
-      Overloaded{[](const Ask&) { return FrameType::ask; },
-                 [](const Held&) { return FrameType::held; },
-                 [](const Chunk&) { return FrameType::chunk; },
-                 [](const NotHere&) { return FrameType::not_here; },
-                 [](const Busy&) { return FrameType::busy; },
-                 [](const Names&) { return FrameType::names; },
-                 [](const Records&) { return FrameType::records; },
-                 [](const End&) { return FrameType::end; }},
-      frame);
+  return std::visit(Overloaded{[](const Ask&) { return FrameType::ask; },
+                               [](const Held&) { return FrameType::held; },
+                               [](const Chunk&) { return FrameType::chunk; },
+                               [](const NotHere&) { return FrameType::not_here; },
+                               [](const Busy&) { return FrameType::busy; },
+                               [](const Names&) { return FrameType::names; },
+                               [](const Records&) { return FrameType::records; },
+                               [](const End&) { return FrameType::end; }},
+                    frame);
 }
 
 Result<Frame> read_ask(CborMap& map) {

@@ -159,7 +159,8 @@ Result<void> NameBook::remember(const std::vector<SignedRecord>& heard, UtcTime 
     all.insert(all.end(), known->begin(), known->end());
   }
   all = newest(std::move(all));
-  std::ranges::sort(all, std::greater{}, [](const SignedRecord& one) { return one.record.expires; });
+  std::ranges::sort(all, std::greater{},
+                    [](const SignedRecord& one) { return one.record.expires; });
   if (all.size() > kRecordsKeptMax) all.erase(all.begin() + kRecordsKeptMax, all.end());
   json::array list;
   for (const SignedRecord& one : all) list.emplace_back(to_base64(one.envelope));
@@ -276,7 +277,8 @@ Result<job::ArtifactRef> choose(std::string_view name, const std::vector<SignedR
     const std::string to = pin->sha256 ? "sha256:" + pin->sha256->hex().substr(0, kShortDigest)
                                        : identity::PeerId::from(*pin->publisher).text();
     return fail(Code::already_exists,
-                "conflict: " + shown + " is pinned to " + to + (pin->by_operator ? "" : " by its first use") +
+                "conflict: " + shown + " is pinned to " + to +
+                    (pin->by_operator ? "" : " by its first use") +
                     ", and those who share it now say " + listed(all),
                 "lucidd unpin " + shown + ", or " + how_to_choose(shown));
   }

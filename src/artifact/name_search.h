@@ -10,10 +10,10 @@
 namespace phase::artifact {
 
 struct SearchLimits {
-  std::size_t peers_max = 64;       ///< asked
+  std::size_t peers_max = 64;  ///< asked
   std::size_t asked_at_once = 16;
-  std::size_t records_max = 256;    ///< taken, of all
-  Duration ask_max = 3s;            ///< opening the stream and reading the answer
+  std::size_t records_max = 256;  ///< taken, of all
+  Duration ask_max = 3s;          ///< opening the stream and reading the answer
   Duration search_max = 5s;
   /// With a record in hand, others are waited for this long.
   Duration settle = 1s;

@@ -213,8 +213,8 @@ TEST_F(NameTest, PeersAreAskedAndOnlySignaturesAreBelieved) {
   Neighbours peers(clock_, context_.get_executor(), store());
   peers.add(alice_.public_key(), honest);
   peers.add(bob_.public_key(), liar);
-  const auto found = run(search_names({clock_, context_.get_executor(), peers},
-                                      {"tiny:latest", {}, {}}, "key", {}));
+  const auto found = run(
+      search_names({clock_, context_.get_executor(), peers}, {"tiny:latest", {}, {}}, "key", {}));
   EXPECT_EQ(found.size(), 2U);
   for (const auto& one : found) EXPECT_EQ(one.record.content, job::reference(as_bytes("one")));
   EXPECT_EQ(honest.last.name, "tiny:latest");

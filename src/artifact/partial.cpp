@@ -71,10 +71,10 @@ Result<void> Partial::resume() {
   if (size < kHeadBytes || size > size_max) return {};
   Bytes bytes(static_cast<std::size_t>(size));
   PHASE_TRY_VOID(read_at(log_.get(), bytes, 0, log_path()));
-  return read_journal(bytes);
+  return recall(bytes);
 }
 
-Result<void> Partial::read_journal(ByteView bytes) {
+Result<void> Partial::recall(ByteView bytes) {
   const std::uint64_t length = be(bytes.subspan(40, 8));
   const Bytes head = head_of(id_, length);
   if (length > kArtifactBytesMax || !std::ranges::equal(head, bytes.first(kHeadBytes))) return {};
@@ -140,9 +140,8 @@ Result<void> Partial::rewrite() {
 
 Result<void> Partial::begin(std::uint64_t length) {
   if (length > kArtifactBytesMax) {
-    return fail(Code::too_large, "an artifact of " + std::to_string(length) +
-                                     " bytes; at most " + std::to_string(kArtifactBytesMax) +
-                                     " are fetched");
+    return fail(Code::too_large, "an artifact of " + std::to_string(length) + " bytes; at most " +
+                                     std::to_string(kArtifactBytesMax) + " are fetched");
   }
   const std::uint64_t missing = length - std::min<std::uint64_t>(length, held_bytes_);
   struct statvfs disk{};
@@ -226,9 +225,9 @@ Result<Partial::Finished> Partial::finish(const std::function<fs::path(const Sha
     if (damaged == 0) leaves_.assign(leaves_.size(), std::nullopt);
     if (damaged == 0) held_bytes_ = 0;
     PHASE_TRY_VOID(rewrite());
-    return fail(Code::verification_failed,
-                "the disk gave back other bytes than were written, in " + std::to_string(damaged) +
-                    " chunks of artifact " + id_.hex());
+    return fail(Code::verification_failed, "the disk gave back other bytes than were written, in " +
+                                               std::to_string(damaged) + " chunks of artifact " +
+                                               id_.hex());
   }
   if (::fsync(data_.get()) != 0) return fail_write(errno, data_path());
   const Sha256 sha256 = flat.finish();

@@ -57,7 +57,7 @@ class Partial {
  private:
   Partial(std::filesystem::path stem, const ArtifactId& id) : stem_(std::move(stem)), id_(id) {}
   [[nodiscard]] Result<void> resume();
-  [[nodiscard]] Result<void> read_journal(ByteView bytes);
+  [[nodiscard]] Result<void> recall(ByteView bytes);
   [[nodiscard]] bool stands(std::uint64_t index) const;
   [[nodiscard]] Result<void> append(std::uint32_t index, const Sha256& leaf);
   [[nodiscard]] Result<void> sync();

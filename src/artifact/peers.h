@@ -1,5 +1,5 @@
-// peers.h — those who may have an artifact, as this folder sees them. In production: mesh; in tests:
-// memory.
+// peers.h — those who may have an artifact, as this folder sees them. In production: mesh; in
+// tests: memory.
 #pragma once
 
 #include <memory>

@@ -8,8 +8,9 @@
 
 namespace phase::artifact {
 
-inline Result<std::uint64_t> uint_at(CborMap& map, std::uint64_t key,
-                                     std::uint64_t max = std::numeric_limits<std::uint64_t>::max()) {
+inline Result<std::uint64_t> uint_at(
+    CborMap& map, std::uint64_t key,
+    std::uint64_t max = std::numeric_limits<std::uint64_t>::max()) {
   PHASE_TRY(CborReader * at, map.required(key));
   PHASE_TRY(const std::uint64_t value, at->uint());
   if (value > max) {

@@ -10,8 +10,8 @@
 namespace phase::artifact {
 
 struct Server::Conversation {
-  Conversation(Clock& clock, const asio::any_io_executor& executor, std::unique_ptr<ByteStream> with,
-               const identity::PublicKey& peer)
+  Conversation(Clock& clock, const asio::any_io_executor& executor,
+               std::unique_ptr<ByteStream> with, const identity::PublicKey& peer)
       : stream(std::move(with)), from(peer), alarm(clock, executor) {}
   std::unique_ptr<ByteStream> stream;
   identity::PublicKey from;
@@ -147,8 +147,7 @@ Task<void> Server::pace(std::size_t bytes) {
   if (limits_.bytes_per_second == 0) co_return;
   const Instant now = world_.clock.now();
   const Instant turn = std::max(now, free_at_);
-  const double seconds =
-      static_cast<double>(bytes) / static_cast<double>(limits_.bytes_per_second);
+  const double seconds = static_cast<double>(bytes) / static_cast<double>(limits_.bytes_per_second);
   free_at_ = turn + std::chrono::duration_cast<Duration>(std::chrono::duration<double>(seconds));
   if (turn > now) {
     const auto slept = co_await world_.clock.sleep_until(turn);

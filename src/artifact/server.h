@@ -38,8 +38,8 @@ struct ServerLimits {
   std::size_t streams_max = 64;
   std::size_t streams_per_peer_max = 4;
   std::uint64_t asks_per_stream_max = 65'536;
-  Duration idle_max = 60s;       ///< between two asks of a stream
-  Duration stall_max = 20s;      ///< one frame not taken by the other side
+  Duration idle_max = 60s;   ///< between two asks of a stream
+  Duration stall_max = 20s;  ///< one frame not taken by the other side
   std::size_t trees_making_max = 4;
   std::uint64_t bytes_per_second = 0;  ///< of all streams together; 0: as fast as it goes
 };

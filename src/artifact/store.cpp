@@ -38,7 +38,8 @@ Result<std::shared_ptr<const Tree>> read_tree(std::string_view text, const Artif
   const auto wrong = [] { return fail(Code::not_found, "no tree of that artifact"); };
   if (text.size() < 8) return wrong();
   std::uint64_t length = 0;
-  for (const char byte : text.substr(0, 8)) length = (length << 8U) | static_cast<unsigned char>(byte);
+  for (const char byte : text.substr(0, 8))
+    length = (length << 8U) | static_cast<unsigned char>(byte);
   const ByteView rest = as_bytes(text.substr(8));
   if (length > kArtifactBytesMax || rest.size() != chunk_count(length) * 32) return wrong();
   std::vector<Sha256> leaves;
@@ -93,7 +94,8 @@ Result<std::shared_ptr<const Tree>> Store::tree(const ArtifactId& id) {
     }
   }
   const std::size_t bytes_max = 8 + chunk_count(kArtifactBytesMax) * 32;
-  PHASE_TRY(const std::string text, read_file(folders_.own / "trees" / (id.hex() + ".tree"), bytes_max));
+  PHASE_TRY(const std::string text,
+            read_file(folders_.own / "trees" / (id.hex() + ".tree"), bytes_max));
   PHASE_TRY(auto tree, read_tree(text, id));
   remember(tree);
   return tree;

@@ -48,7 +48,7 @@ class Store {
   void remember(const std::shared_ptr<const Tree>& tree);
 
   Folders folders_;
-  std::mutex mutex_;  // over what follows
+  std::mutex mutex_;                              // over what follows
   std::list<std::shared_ptr<const Tree>> trees_;  // used last in front
   std::size_t tree_bytes_ = 0;
 };

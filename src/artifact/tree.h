@@ -18,7 +18,8 @@ inline constexpr std::size_t kProofHashesMax = 20;
   return length / kArtifactChunkBytes + (length % kArtifactChunkBytes == 0 ? 0 : 1);
 }
 /// Bytes of one chunk of it. `index` < chunk_count(length).
-[[nodiscard]] constexpr std::size_t chunk_bytes(std::uint64_t length, std::uint64_t index) noexcept {
+[[nodiscard]] constexpr std::size_t chunk_bytes(std::uint64_t length,
+                                                std::uint64_t index) noexcept {
   const std::uint64_t left = length - index * kArtifactChunkBytes;
   return left < kArtifactChunkBytes ? static_cast<std::size_t>(left) : kArtifactChunkBytes;
 }

@@ -23,8 +23,7 @@ tl::unexpected<Error> fail_write(int error_number, std::string_view what) {
 
 Result<void> write_at(int file, ByteView bytes, std::uint64_t offset, std::string_view what) {
   while (!bytes.empty()) {
-    const ssize_t wrote =
-        ::pwrite(file, bytes.data(), bytes.size(), static_cast<off_t>(offset));
+    const ssize_t wrote = ::pwrite(file, bytes.data(), bytes.size(), static_cast<off_t>(offset));
     if (wrote < 0 && errno == EINTR) continue;
     if (wrote < 0) return fail_write(errno, what);
     offset += static_cast<std::uint64_t>(wrote);

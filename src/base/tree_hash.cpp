@@ -46,7 +46,8 @@ void ArtifactIdStream::close_leaf() {
 // right.
 ArtifactId ArtifactIdStream::finish() const {
   Sha256 root = length_ == 0 ? sha256({}) : leaf_.finish();
-  for (auto left = subtrees_.rbegin(); left != subtrees_.rend(); ++left) root = tree_node(*left, root);
+  for (auto left = subtrees_.rbegin(); left != subtrees_.rend(); ++left)
+    root = tree_node(*left, root);
   return artifact_id_of(length_, root);
 }
 

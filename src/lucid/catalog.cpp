@@ -8,8 +8,8 @@
 #include <unistd.h>
 
 #include "base/event.h"
-#include "lucid/catalog_files.h"
 #include "base/pool_task.h"
+#include "lucid/catalog_files.h"
 
 namespace phase::lucid {
 namespace {

@@ -5,8 +5,8 @@
 #include <fcntl.h>
 #include <unistd.h>
 
-#include "lucid/catalog_files.h"
 #include "base/pool_task.h"
+#include "lucid/catalog_files.h"
 
 namespace phase::lucid {
 namespace {

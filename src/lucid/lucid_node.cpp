@@ -281,8 +281,8 @@ Result<void> LucidNode::State::open_artifacts() {
   artifact_server->share(sharing.get());
   mesh::serve_artifacts(*mesh, artifact_server);
   artifact_peers = std::make_unique<mesh::ArtifactPeers>(*mesh, world.key.public_key());
-  fetcher = std::make_unique<artifact::Fetcher>(artifact::Fetcher::World{
-      world.clock, world.executor, *artifact_peers, artifacts, world.log});
+  fetcher = std::make_unique<artifact::Fetcher>(
+      artifact::Fetcher::World{world.clock, world.executor, *artifact_peers, artifacts, world.log});
   return {};
 }
 
@@ -303,9 +303,9 @@ void LucidNode::State::announce_shared() {
 
 void LucidNode::State::open_service() {
   std::function<void()> changed = [this] { announce_shared(); };
-  pulls = std::make_unique<Pulls>(Pulls::World{
-      world.clock, world.executor, world.key, *catalog, *book, *sharing, *artifacts,
-      artifact_peers.get(), fetcher.get(), std::move(changed), world.log});
+  pulls = std::make_unique<Pulls>(Pulls::World{world.clock, world.executor, world.key, *catalog,
+                                               *book, *sharing, *artifacts, artifact_peers.get(),
+                                               fetcher.get(), std::move(changed), world.log});
   models = std::make_unique<LocalModels>(
       LocalModels::World{world.executor, world.random, *catalog, *pool, *pulls});
   Service::Options serving;

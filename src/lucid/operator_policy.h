@@ -40,9 +40,9 @@ struct OperatorPolicy {
   std::uint64_t max_wall_seconds = 600;        ///< of one remote job
   std::uint64_t max_jobs_per_minute_per_key = 60;
   std::uint64_t max_concurrent_jobs_per_key = 2;
-  std::vector<std::string> share_models;    ///< globs: whose weights others may fetch
-  bool share_with_anybody = false;          ///< false: with those who may send jobs
-  std::uint64_t share_bytes_per_second = 0; ///< to all together; 0: as fast as it goes
+  std::vector<std::string> share_models;     ///< globs: whose weights others may fetch
+  bool share_with_anybody = false;           ///< false: with those who may send jobs
+  std::uint64_t share_bytes_per_second = 0;  ///< to all together; 0: as fast as it goes
 };
 
 /// Reads the text of policy.toml. An unknown key is an error: a typo must not open a door. Errors:

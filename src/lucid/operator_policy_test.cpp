@@ -37,6 +37,9 @@ max_prompt_bytes = 78
 max_wall_seconds = 79
 max_jobs_per_minute_per_key = 80
 max_concurrent_jobs_per_key = 81
+share_models = ["tiny*"]
+share_with_anybody = true
+share_bytes_per_second = 82
 )");
   EXPECT_FALSE(policy.auto_pause_on_battery);
   EXPECT_EQ(policy.auto_pause_on_thermal_threshold_c, 61.5);
@@ -55,6 +58,9 @@ max_concurrent_jobs_per_key = 81
   EXPECT_EQ(policy.max_wall_seconds, 79U);
   EXPECT_EQ(policy.max_jobs_per_minute_per_key, 80U);
   EXPECT_EQ(policy.max_concurrent_jobs_per_key, 81U);
+  EXPECT_EQ(policy.share_models, std::vector<std::string>{"tiny*"});
+  EXPECT_TRUE(policy.share_with_anybody);
+  EXPECT_EQ(policy.share_bytes_per_second, 82U);
 }
 
 TEST(OperatorPolicy, DefaultsAreThoseOfTheFileANodeStartsWith) {
@@ -73,6 +79,9 @@ TEST(OperatorPolicy, DefaultsAreThoseOfTheFileANodeStartsWith) {
   EXPECT_EQ(of_file.max_wall_seconds, none.max_wall_seconds);
   EXPECT_EQ(of_file.max_jobs_per_minute_per_key, none.max_jobs_per_minute_per_key);
   EXPECT_EQ(of_file.max_concurrent_jobs_per_key, none.max_concurrent_jobs_per_key);
+  EXPECT_TRUE(of_file.share_models.empty() && none.share_models.empty());
+  EXPECT_FALSE(of_file.share_with_anybody || none.share_with_anybody);
+  EXPECT_EQ(of_file.share_bytes_per_second, none.share_bytes_per_second);
 }
 
 TEST(OperatorPolicy, WrongValuesAreNamedWithTheirLine) {
@@ -89,6 +98,9 @@ TEST(OperatorPolicy, WrongValuesAreNamedWithTheirLine) {
       {"vram_reserve_gb = []", "vram_reserve_gb"},
       {"serve_models = \"*\"", "serve_models"},
       {"serve_models = [1]", "serve_models"},
+      {"share_models = true", "share_models"},
+      {"share_with_anybody = 1", "share_with_anybody"},
+      {"share_bytes_per_second = -1", "share_bytes_per_second"},
       {"time_of_day_window = 5", "time_of_day_window"},
       {"time_of_day_window = { start_hour_local = 1 }", "both"},
       {"time_of_day_window = { start_hour_local = 1, end_hour_local = 25 }", "hours"},

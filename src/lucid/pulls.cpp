@@ -17,9 +17,8 @@ constexpr Duration kLinePause = 100ms;
 constexpr Duration kNameOfContentMax = 2s;
 
 bool is_hex(std::string_view text) {
-  return std::ranges::all_of(text, [](char c) {
-    return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f');
-  });
+  return std::ranges::all_of(
+      text, [](char c) { return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f'); });
 }
 
 std::string lower(std::string_view text) {
@@ -207,8 +206,8 @@ Task<Result<void>> Pull::resolve() {
     co_return Result<void>{};
   }
   std::vector<identity::PublicKey> known;
-  for (const auto& record : world().book.records(wanted, now).value_or(
-           std::vector<artifact::SignedRecord>{})) {
+  for (const auto& record :
+       world().book.records(wanted, now).value_or(std::vector<artifact::SignedRecord>{})) {
     if (record.record.content.id == id_ && record.publisher != world().key.public_key()) {
       known.push_back(record.publisher);
     }
@@ -314,8 +313,8 @@ Task<Result<void>> Pull::give_name() {
   }
   const bool by_digest = !spec_.digest_prefix.empty() || spec_.id;
   if (!pin_ || by_digest) {
-    const auto pinned = world().book.pin({text, done_->sha256, done_->id, std::nullopt, by_digest,
-                                          world().clock.now_utc()});
+    const auto pinned = world().book.pin(
+        {text, done_->sha256, done_->id, std::nullopt, by_digest, world().clock.now_utc()});
     if (!pinned) co_return fail(pinned.error());
     world().log.info("{} is pinned to sha256:{}", text, done_->sha256.hex());
   }

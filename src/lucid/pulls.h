@@ -19,8 +19,8 @@ namespace phase::lucid {
 /// What a client asks to pull: a name, a name with (the beginning of) a digest, or a content alone.
 struct PullSpec {
   std::optional<ModelName> name;
-  std::string digest_prefix;         ///< hexadecimal digits of the flat SHA-256, or empty
-  std::optional<ArtifactId> id;      ///< "artifact:<64 hex>", or 64 hex
+  std::string digest_prefix;     ///< hexadecimal digits of the flat SHA-256, or empty
+  std::optional<ArtifactId> id;  ///< "artifact:<64 hex>", or 64 hex
   std::string as_written;
 
   /// NAME, NAME@sha256:<12 … 64 hex>, sha256:<64 hex>, artifact:<64 hex>, <64 hex>. Errors:
@@ -38,8 +38,8 @@ class Pulls {
     artifact::NameBook& book;
     Sharing& sharing;
     artifact::Store& store;
-    artifact::Peers* peers;      ///< null: stays off the network
-    artifact::Fetcher* fetcher;  ///< null likewise
+    artifact::Peers* peers;         ///< null: stays off the network
+    artifact::Fetcher* fetcher;     ///< null likewise
     std::function<void()> changed;  ///< what is shared may have changed: announce
     spdlog::logger& log;
   };
@@ -63,7 +63,6 @@ class Pulls {
 [[nodiscard]] TransferLine status_line(std::string text);
 /// "pulling 0123456789ab" with its digest.
 [[nodiscard]] TransferLine layer_line(std::string_view verb, const Sha256& sha256,
-                                      std::uint64_t total,
-                                      std::optional<std::uint64_t> completed);
+                                      std::uint64_t total, std::optional<std::uint64_t> completed);
 
 }  // namespace phase::lucid

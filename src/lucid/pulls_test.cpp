@@ -25,9 +25,9 @@ TEST(PullSpec, NamesDigestsAndIds) {
     ASSERT_TRUE(id) << text;
     EXPECT_EQ(id->id->hex(), hex);
   }
-  for (const std::string& wrong :
-       {std::string(), "tiny@sha256:0123", "tiny@md5:" + hex, "artifact:abc", "a@" + hex + "0",
-        std::string("tiny@"), std::string("../x")}) {
+  const std::vector<std::string> all_wrong{
+      "", "tiny@sha256:0123", "tiny@md5:" + hex, "artifact:abc", "a@" + hex + "0", "tiny@", "../x"};
+  for (const std::string& wrong : all_wrong) {
     const auto refused = PullSpec::parse(wrong);
     ASSERT_FALSE(refused) << wrong;
     EXPECT_EQ(refused.error().code, Code::invalid_argument);
@@ -64,8 +64,8 @@ class SharingTest : public LucidTest {
           Gate::World{clock_, *catalog_, key_.public_key(), "x86_64", [] { return 0; },
                       [](const identity::PublicKey&) { return 0; }, [] { return 12; }},
           policy);
-      sharing_ = std::make_unique<Sharing>(
-          Sharing::World{clock_, key_, *catalog_, *gate_, book_, log_});
+      sharing_ =
+          std::make_unique<Sharing>(Sharing::World{clock_, key_, *catalog_, *gate_, book_, log_});
     }
     gate_->set_policy(std::move(policy));
   }

@@ -183,11 +183,17 @@ json::value file(std::string_view document, std::string_view spec, json::array c
 }
 
 std::vector<VectorFile> all_files() {
-  return {{"encoding.json", encoding_vectors()}, {"identity.json", identity_vectors()},
-          {"envelope.json", envelope_vectors()}, {"artifact.json", artifact_vectors()},
-          {"job.json", job_vectors()},           {"output.json", output_vectors()},
-          {"manifest.json", manifest_vectors()}, {"receipt.json", receipt_vectors()},
-          {"verify.json", verify_vectors()},     {"frames.json", frame_vectors()}};
+  return {{"encoding.json", encoding_vectors()},
+          {"identity.json", identity_vectors()},
+          {"envelope.json", envelope_vectors()},
+          {"artifact.json", artifact_vectors()},
+          {"job.json", job_vectors()},
+          {"output.json", output_vectors()},
+          {"manifest.json", manifest_vectors()},
+          {"receipt.json", receipt_vectors()},
+          {"verify.json", verify_vectors()},
+          {"frames.json", frame_vectors()},
+          {"artifact-frames.json", artifact_frame_vectors()}};
 }
 
 }  // namespace phase::vectors

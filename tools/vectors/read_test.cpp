@@ -13,6 +13,7 @@
 #include <gtest/gtest.h>
 #include <sodium.h>
 
+#include "artifact/name_record.h"
 #include "base/memory_stream.h"
 #include "base/random.h"
 #include "basics.h"
@@ -120,8 +121,8 @@ TEST(ReadVectors, IdentityAgreesWithAnotherImplementation) {
 
 std::optional<identity::Domain> domain_of(std::string_view name) {
   using identity::Domain;
-  for (const Domain domain :
-       {Domain::manifest, Domain::receipt, Domain::checkpoint, Domain::node, Domain::commit, Domain::name}) {
+  for (const Domain domain : {Domain::manifest, Domain::receipt, Domain::checkpoint, Domain::node,
+                              Domain::commit, Domain::name}) {
     if (identity::domain_name(domain) == name) return domain;
   }
   return std::nullopt;
@@ -149,6 +150,44 @@ TEST(ReadVectors, Artifact) {
     const job::ArtifactRef ref = job::reference(bytes);
     EXPECT_EQ(ref.id.hex(), std::string_view(c.at("id").as_string()));
     EXPECT_EQ(ref.sha256.hex(), std::string_view(c.at("sha256").as_string()));
+  });
+}
+
+void expect_artifact_frame(const json::value& c) {
+  const Bytes bytes = hex(c.at("bytes"));
+  const auto frame = artifact::decode(ByteView(bytes).subspan(4));
+  expect_same(c.at("error"), error_of(frame));
+  if (frame) EXPECT_EQ(artifact::encode(*frame), bytes);
+}
+
+void expect_proof(const json::value& c) {
+  artifact::Proof proof;
+  for (const json::value& hash : c.at("proof").as_array()) {
+    proof.push_back(Sha256::from(hex(hash)).value());
+  }
+  const Bytes data(c.at("count").to_number<std::size_t>(), hex(c.at("fill")).at(0));
+  expect_same(c.at("error"), error_of(artifact::verify_chunk(
+                                 ArtifactId::from(hex(c.at("id"))).value(),
+                                 c.at("length").to_number<std::uint64_t>(),
+                                 c.at("index").to_number<std::uint64_t>(), data, proof)));
+}
+
+void expect_record(const json::value& c) {
+  const auto record =
+      artifact::open_record(hex(c.at("envelope")), {c.at("now").to_number<std::uint64_t>()});
+  expect_same(c.at("error"), error_of(record));
+  if (!record) return;
+  EXPECT_EQ(record->publisher.hex(), std::string_view(c.at("publisher").as_string()));
+  EXPECT_EQ(record->record.name, std::string_view(c.at("value").at("name").as_string()));
+  EXPECT_EQ(record->record.content.id.hex(), std::string_view(c.at("value").at("id").as_string()));
+}
+
+TEST(ReadVectors, ArtifactFrames) {
+  for_each_case("artifact-frames.json", [](const json::value& c) {
+    const std::string_view kind = c.at("kind").as_string();
+    if (kind == "frame") return expect_artifact_frame(c);
+    if (kind == "proof") return expect_proof(c);
+    expect_record(c);
   });
 }
 
