@@ -117,6 +117,17 @@ class Pull final : public Transfer {
       : state_(std::move(state)), spec_(std::move(spec)) {}
 
   Task<Result<std::optional<TransferLine>>> next() override {
+    Result<std::optional<TransferLine>> line = co_await step();
+    if (line) co_return line;
+    // Clients show the one text of an error: the way out stands in it.
+    stage_ = Stage::end;
+    co_return fail(line.error().code, line.error().text());
+  }
+
+ private:
+  enum class Stage : std::uint8_t { begin, resolve, fetch, checking, checked, name, end };
+
+  Task<Result<std::optional<TransferLine>>> step() {
     switch (stage_) {
       case Stage::begin:
         stage_ = Stage::resolve;
@@ -148,9 +159,6 @@ class Pull final : public Transfer {
     }
     co_return std::optional<TransferLine>{};
   }
-
- private:
-  enum class Stage : std::uint8_t { begin, resolve, fetch, checking, checked, name, end };
 
   [[nodiscard]] Pulls::World& world() { return state_->world; }
   [[nodiscard]] Task<Result<void>> resolve();

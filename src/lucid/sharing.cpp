@@ -20,26 +20,27 @@ bool Sharing::reaches_others() const {
          !policy.authorized_submitters.empty();
 }
 
-bool Sharing::is_shared(const LocalModel& model) {
+void Sharing::read_pushed() {
+  pushed_.clear();  // what cannot be read shares nothing
+  const auto names = world_.book.shared();
+  if (names) {
+    pushed_.insert(names->begin(), names->end());
+  } else {
+    world_.log.warn("{}", printable(names.error().text()));
+  }
+}
+
+bool Sharing::is_shared(const LocalModel& model) const {
   if (model.is_echo()) return false;
   const std::string name = model.name.text();
   const auto fits = [&](const std::string& glob) {
     return glob_matches(glob, name) || glob_matches(glob, model.name.name);
   };
-  if (std::ranges::any_of(world_.gate.policy().share_models, fits)) return true;
-  const Instant now = world_.clock.now();
-  if (!pushed_at_ || now - *pushed_at_ >= kSharedReuse) {
-    auto names = world_.book.shared();
-    if (!names) world_.log.warn("{}", printable(names.error().text()));
-    pushed_.clear();  // what cannot be read shares nothing
-    if (names) pushed_.insert(names->begin(), names->end());
-    pushed_at_ = now;
-  }
-  return pushed_.contains(name);
+  return std::ranges::any_of(world_.gate.policy().share_models, fits) || pushed_.contains(name);
 }
 
 std::vector<LocalModelPtr> Sharing::shared() {
-  pushed_at_.reset();
+  read_pushed();
   std::vector<LocalModelPtr> out = world_.catalog.list();
   std::erase_if(out, [this](const LocalModelPtr& model) { return !is_shared(*model); });
   return out;
@@ -50,6 +51,7 @@ Result<Sharing::Item> Sharing::open(const ArtifactId& id, const identity::Public
   // Who may not is told the same as when it is not here.
   const auto nothing = [] { return fail(Code::not_found, "no such artifact for you"); };
   if (!may(who)) return nothing();
+  read_pushed();
   const std::vector<LocalModelPtr> all = world_.catalog.list();
   const auto found = std::ranges::find_if(all, [&](const LocalModelPtr& model) {
     return model->content.id == id && (own || is_shared(*model));
@@ -85,6 +87,7 @@ const Bytes& Sharing::record_of(const LocalModel& model) {
 std::vector<Bytes> Sharing::records(const artifact::Names& asked, const identity::PublicKey& who) {
   std::vector<Bytes> out;
   if (!may(who)) return out;
+  read_pushed();
   for (const LocalModelPtr& model : world_.catalog.list()) {
     if (out.size() >= artifact::kRecordsPerAnswerMax) return out;
     artifact::NameRecord means;

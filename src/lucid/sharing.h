@@ -15,8 +15,6 @@ namespace phase::lucid {
 
 /// A record signed here stands that long, and is signed anew after half of it.
 inline constexpr std::uint64_t kRecordLifeMs = 86'400'000;
-/// What was pushed is read from its file again after this.
-inline constexpr Duration kSharedReuse = 1s;
 
 class Sharing final : public artifact::Library {
  public:
@@ -41,12 +39,12 @@ class Sharing final : public artifact::Library {
 
  private:
   [[nodiscard]] bool may(const identity::PublicKey& who) const;
-  [[nodiscard]] bool is_shared(const LocalModel& model);
+  void read_pushed();
+  [[nodiscard]] bool is_shared(const LocalModel& model) const;
   [[nodiscard]] const Bytes& record_of(const LocalModel& model);
 
   World world_;
-  std::set<std::string> pushed_;
-  std::optional<Instant> pushed_at_;
+  std::set<std::string> pushed_;  // as the file says at each question: a command may change it
   std::map<std::string, artifact::SignedRecord> signed_;  // by name
 };
 

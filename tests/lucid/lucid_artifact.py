@@ -42,6 +42,12 @@ class Artifacts(Case):
         stream.close()
         return lines
 
+    def push(self, node, model=TINY):
+        stream = Stream(node.port, "/api/push", {"model": model})
+        lines = list(stream)
+        stream.close()
+        return lines
+
     def pulled(self, node, model=TINY):
         """The same, again until peers are found; it must succeed."""
         def found():
@@ -211,8 +217,7 @@ class Sharing(Artifacts):
         node = self.puller(holder)
         lines = self.pull(node)
         self.assertIn("nobody here serves", lines[-1]["error"])
-        pushed = Stream(holder.port, "/api/push", {"model": TINY})
-        said = list(pushed)
+        said = self.push(holder)
         self.assertEqual(said[0], {"status": "retrieving manifest"})
         self.assertTrue(any(line["status"].startswith("pushing ") and "digest" in line
                             for line in said), said)
@@ -226,7 +231,7 @@ class Sharing(Artifacts):
 
     def test_a_push_that_reaches_nobody_says_so(self):
         holder = self.holder("holder", policy="")
-        said = list(Stream(holder.port, "/api/push", {"model": TINY}))
+        said = self.push(holder)
         self.assertTrue(any("lets nobody fetch" in line["status"] for line in said), said)
         self.assertEqual(holder.ask("POST", "/api/push", {"model": "no-such"}).status, 404)
 
