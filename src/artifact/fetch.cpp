@@ -93,6 +93,7 @@ Task<Result<void>> Fetcher::Job::open() {
     partial = co_await in_pool(shared_->pool, opens);
   }
   if (!partial) co_return fail(partial.error());
+  if (!running()) co_return fail(error_.value_or(Error{Code::cancelled, "the node stops", {}}));
   partial_ = *std::move(partial);
   if (!partial_->length() && id_ == artifact_id({})) {
     auto begins = [this] { return partial_->begin(0); };
@@ -327,6 +328,7 @@ Task<Result<void>> Fetcher::Job::window(std::shared_ptr<Job> self, Key peer, Byt
 /// Checks a chunk and keeps it.
 Task<Result<void>> Fetcher::Job::take(std::shared_ptr<Job> self, Key peer, Chunk chunk,
                                       std::uint64_t length) {
+  if (!self->running()) co_return fail(Code::cancelled, "stopped");
   asio::thread_pool& pool = self->shared_->pool;
   auto checks = [&self, &chunk, length] {
     return verify_chunk(self->id_, length, chunk.index, chunk.data, chunk.proof);
@@ -340,6 +342,7 @@ Task<Result<void>> Fetcher::Job::take(std::shared_ptr<Job> self, Key peer, Chunk
       self->stop(begun.error());
       co_return fail(begun.error());
     }
+    if (!self->running()) co_return fail(Code::cancelled, "stopped");
   }
   auto puts = [&self, &chunk, &leaf] {
     return self->partial_->put(chunk.index, chunk.data, *leaf);
@@ -369,7 +372,8 @@ Task<Result<void>> Fetcher::Job::begin(std::uint64_t length) {
   const bool entered = co_await beginning_.enter();
   if (!entered) co_return fail(Code::cancelled, "stopped");
   Result<void> begun;
-  if (!length_) {
+  if (!running()) begun = fail(Code::cancelled, "stopped");
+  if (begun && !length_) {
     auto begins = [this, length] { return partial_->begin(length); };
     begun = co_await in_pool(shared_->pool, begins);
     if (begun) {

@@ -54,8 +54,9 @@ struct Catalog::State {
 
   static Task<void> refresh(std::shared_ptr<State> self);
   [[nodiscard]] static Task<LocalModelPtr> known(std::shared_ptr<State> self, FoundFile found);
-  [[nodiscard]] static Task<Result<Facts>> facts_of(std::shared_ptr<State> self, fs::path file,
-                                                    FileStamp at);
+  [[nodiscard]] static Task<Result<Facts>> facts_of(
+      std::shared_ptr<State> self, fs::path file, FileStamp at,
+      std::optional<job::ArtifactRef> content = std::nullopt);
   void take(LocalModelPtr model);
 
   World world;
@@ -91,7 +92,8 @@ void Catalog::State::take(LocalModelPtr model) {
 }
 
 Task<Result<Facts>> Catalog::State::facts_of(std::shared_ptr<State> self, fs::path file,
-                                             FileStamp at) {
+                                             FileStamp at,
+                                             std::optional<job::ArtifactRef> content) {
   const auto held = self->facts.find(at);
   if (held != self->facts.end()) co_return held->second;
   const fs::path folder = self->options.data_dir / "facts";
@@ -108,9 +110,12 @@ Task<Result<Facts>> Catalog::State::facts_of(std::shared_ptr<State> self, fs::pa
   // The form first: it costs little, and what is no model is not hashed.
   Result<worker::ModelInfo> info = co_await self->world.inspector->inspect(std::move(opened));
   if (!info) co_return fail(info.error());
-  auto hashes = [&file] { return hash_file(file); };
-  Result<job::ArtifactRef> content = co_await in_pool(self->pool, hashes);
-  if (!content) co_return fail(content.error());
+  if (!content) {
+    auto hashes = [&file] { return hash_file(file); };
+    const Result<job::ArtifactRef> hashed = co_await in_pool(self->pool, hashes);
+    if (!hashed) co_return fail(hashed.error());
+    content = *hashed;
+  }
   Facts found{*content, *std::move(info)};
   auto writes = [&folder, &at, &found] { return write_facts(folder, at, found); };
   const Result<void> written = co_await in_pool(self->pool, writes);
@@ -262,12 +267,13 @@ Task<Result<void>> Catalog::remove(ModelName name) {
   co_return Result<void>{};
 }
 
-Task<Result<void>> Catalog::name(ModelName name, std::string digest, ModelRecipe recipe) {
+Task<Result<void>> Catalog::name(ModelName name, std::string digest, ModelRecipe recipe,
+                                 std::optional<job::ArtifactRef> content) {
   const auto state = state_;
   const fs::path blob = blob_path(digest);
   const Result<FileStamp> at = stamp(blob);
   if (!at) co_return fail(Code::not_found, "no blob sha256:" + digest + " is here");
-  const Result<Facts> facts = co_await State::facts_of(state, blob, *at);
+  const Result<Facts> facts = co_await State::facts_of(state, blob, *at, content);
   if (!facts) co_return fail(facts.error());
   auto writes = [&] { return write_name(state->options.data_dir, name, digest, recipe); };
   Result<void> written = co_await in_pool(state->pool, writes);

@@ -11,6 +11,7 @@
 #include <filesystem>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -83,8 +84,10 @@ class Catalog {
   /// Removes a name of this node's own; weights go with the last name. Errors: Code::not_found;
   /// Code::permission_denied for files of others (--model-dir, Ollama's folder).
   [[nodiscard]] Task<Result<void>> remove(ModelName name);
-  /// Gives weights that are in the blob store a name. Errors: Code::not_found, malformed.
-  [[nodiscard]] Task<Result<void>> name(ModelName name, std::string digest, ModelRecipe recipe);
+  /// Gives weights that are in the blob store a name. `content`: known by whoever put them there,
+  /// else they are hashed. Errors: Code::not_found, malformed.
+  [[nodiscard]] Task<Result<void>> name(ModelName name, std::string digest, ModelRecipe recipe,
+                                        std::optional<job::ArtifactRef> content = std::nullopt);
   [[nodiscard]] std::filesystem::path blob_path(std::string_view sha256_hex) const;
   [[nodiscard]] const std::filesystem::path& data_dir() const noexcept;
 

@@ -309,8 +309,10 @@ Task<Result<void>> Pull::give_name() {
   ModelName given = name;
   std::string digest = done_->sha256.hex();
   ModelRecipe plain;
+  // What was here before is what its file says, not what a publisher says of it.
+  const std::optional<job::ArtifactRef> came = fresh_ ? done_ : std::nullopt;
   Result<void> named =
-      co_await world().catalog.name(std::move(given), std::move(digest), std::move(plain));
+      co_await world().catalog.name(std::move(given), std::move(digest), std::move(plain), came);
   if (state_->closed) co_return fail(stopping());
   if (!named) {
     std::error_code error;

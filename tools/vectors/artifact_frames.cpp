@@ -119,7 +119,7 @@ void add_records(json::array& cases, const Sample& sample) {
   first["publisher"] = provider().public_key().hex();
   cases.push_back(std::move(first));
   const auto bad = [&](std::string_view name, const Bytes& bytes, std::uint64_t at, Code code) {
-    cases.push_back(record_case(name, bytes, at, code_name(code)));
+    cases.push_back(record_case(name, bytes, at, json::value(code_name(code))));
   };
   bad("an expired record", envelope, good.expires.unix_ms, Code::expired);
   bad("a record of the future", envelope, good.created.unix_ms - 120'001, Code::expired);
