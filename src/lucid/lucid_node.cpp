@@ -439,7 +439,9 @@ NodeStatus LucidNode::status() const {
   const provider::Provider& provider = *state_->provider;
   NodeStatus out{identity::PeerId::from(state_->world.key.public_key())};
   out.agent = state_->options.agent;
-  out.worker = !state_->options.serves ? "none" : state_->worker == nullptr ? "echo" : "llama-cpp";
+  out.worker = !state_->options.serves        ? "none"
+               : state_->options.catalog.echo ? "echo"
+                                              : "llama-cpp";
   out.isolated = state_->options.isolated;
   out.network = state_->mesh != nullptr;
   out.listen_addresses = listen_addresses();
