@@ -157,7 +157,9 @@ void expect_artifact_frame(const json::value& c) {
   const Bytes bytes = hex(c.at("bytes"));
   const auto frame = artifact::decode(ByteView(bytes).subspan(4));
   expect_same(c.at("error"), error_of(frame));
-  if (frame) EXPECT_EQ(artifact::encode(*frame), bytes);
+  if (frame) {
+    EXPECT_EQ(artifact::encode(*frame), bytes);
+  }
 }
 
 void expect_proof(const json::value& c) {
