@@ -80,6 +80,9 @@ KEYS = {
     "max_wall_seconds": ("src/lucid/gate_test.cpp", "max_wall_seconds"),
     "vram_reserve_gb": ("tests/lucid/lucid_operator.py", "graphics memory reserve reached"),
     "memory_reserve_gb": ("tests/lucid/lucid_operator.py", "memory_reserve_gb"),
+    "share_models": ("tests/lucid/lucid_artifact.py", "share_models"),
+    "share_with_anybody": ("tests/lucid/lucid_artifact.py", "share_with_anybody"),
+    "share_bytes_per_second": ("tests/lucid/lucid_artifact.py", "share_bytes_per_second"),
 }
 # header: the same
 HEADERS = {
