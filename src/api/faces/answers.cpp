@@ -310,6 +310,7 @@ Result<Part> AnswerReader::finish(const lucid::Finished& finished) {
   summary_.total = finished.total;
   summary_.verdict = finished.verdict;
   summary_.failed_check = finished.failed_check;
+  summary_.earlier = finished.earlier;
   const CompletionKind kind = finished.completion.kind;
   if (kind != CompletionKind::exited && kind != CompletionKind::limited) {
     return fail(completion_error(finished));

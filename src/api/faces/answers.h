@@ -50,6 +50,7 @@ struct Summary {
   Duration total{}, load{}, prompt{}, eval{};
   lucid::Verdict verdict = lucid::Verdict::pending;
   std::string failed_check;
+  std::vector<lucid::Earlier> earlier;  ///< attempts that are not the answer
 };
 
 /// Reads one answer. Destroying it cancels the work.

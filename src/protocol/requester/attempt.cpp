@@ -133,13 +133,13 @@ Task<Result<void>> Attempt::converse() {
   alarm_.set(clock.now() + context_.limits.answer_max, [this] {
     link_->reset({Code::timed_out, name(provider_) + " did not answer the offer", {}});
   });
+  expect_output(context_.limits.first_output_max);
   PHASE_CO_TRY_VOID(co_await offer());
   context_.observer.on_accepted();
   const Duration run_max = std::chrono::milliseconds(context_.request.wall_limit_ms);
   alarm_.set(clock.now() + context_.limits.manifest_lifetime + run_max, [this] {
     link_->reset({Code::timed_out, name(provider_) + " did not finish in time", {}});
   });
-  expect_output(context_.limits.first_output_max);
   sending_ = true;
   stop_sending_ = context_.cancel.requested();
   asio::co_spawn(

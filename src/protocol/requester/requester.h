@@ -109,7 +109,7 @@ struct RequesterLimits {
   Duration retry_backoff = 100ms;     ///< doubled per attempt, with jitter
   Duration manifest_lifetime = 600s;  ///< also how long an accepted job may wait for its run
   Duration retry_after_max = 5s;      ///< at most so long for a busy provider, whatever it says
-  /// Accepted → first output, and from output to output until the receipt. A provider that only
+  /// Open sent → first output, and from output to output until the receipt. A provider that only
   /// beats or reports progress meanwhile is given up and not asked again. Zero: for as long as the
   /// job may take.
   Duration first_output_max{0}, output_silence_max{0};
