@@ -71,9 +71,9 @@ Result<void> read_service(const CommandLine& line, const Environment& environmen
   const auto [end, error] = std::from_chars(variable->data(), last, out.asks_max);
   if (error != std::errc{} || end != last || out.asks_max == 0 ||
       out.asks_max > lucid::kAsksWaitingMax) {
-    return fail(Code::invalid_argument,
-                "OLLAMA_MAX_QUEUE is \"" + printable(*variable, 16) + "\", not 1 to " +
-                    std::to_string(lucid::kAsksWaitingMax));
+    return fail(Code::invalid_argument, "OLLAMA_MAX_QUEUE is \"" + printable(*variable, 16) +
+                                            "\", not 1 to " +
+                                            std::to_string(lucid::kAsksWaitingMax));
   }
   return {};
 }

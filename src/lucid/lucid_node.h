@@ -39,7 +39,7 @@ class LucidNode final : public NodeView {
     Catalog::Options catalog;
     ModelPool::Options pool;
     Service::Options service;  ///< without `resolve` and `may_leave`: by `mesh_models`
-    std::string worker_path;  ///< phase-worker; empty: echo only
+    std::string worker_path;   ///< phase-worker; empty: echo only
     bool isolated = true;
     std::string devices;                             ///< InferenceWorker::Options::devices
     bool serves = true;                              ///< false: runs nothing itself (relay)

@@ -106,7 +106,8 @@ struct World {
         executor(stage.context.get_executor()),
         key(identity::KeyPair::generate(stage.random)),
         network(stage.clock, stage.random, executor, key.public_key()),
-        catalog(*Catalog::open({stage.clock, executor, nullptr, log, executor}, nothing_in(folder.path))),
+        catalog(*Catalog::open({stage.clock, executor, nullptr, log, executor},
+                               nothing_in(folder.path))),
         pool({stage.clock, executor, *catalog, nullptr, log}, {}),
         models({executor, stage.random, *catalog, pool}) {
     store::StoreOptions kept;
@@ -117,10 +118,10 @@ struct World {
       co_return echo_model()->content.id;
     };
     options.may_leave = [](const ModelName&) { return true; };
-    service = std::make_unique<Service>(
-        Service::World{stage.clock, stage.random, key, executor, *catalog, pool, models, *store,
-                       nobody, &network, log},
-        std::move(options));
+    service =
+        std::make_unique<Service>(Service::World{stage.clock, stage.random, key, executor, *catalog,
+                                                 pool, models, *store, nobody, &network, log},
+                                  std::move(options));
   }
   ~World() { EXPECT_TRUE(stage.settle()); }
   static Catalog::Options nothing_in(const std::filesystem::path& folder) {
@@ -185,8 +186,8 @@ struct World {
   }
   Heard ask(Ask one) {
     Heard out;
-    EXPECT_TRUE(stage.play(
-        [&]() -> Task<void> { co_await listen(*service, std::move(one), out); }));
+    EXPECT_TRUE(
+        stage.play([&]() -> Task<void> { co_await listen(*service, std::move(one), out); }));
     return out;
   }
   Heard ask(std::string_view prompt, bool held) {
@@ -519,8 +520,8 @@ TEST(Caps, JobsAtOnceOfOneKey) {
   ASSERT_TRUE(second.error);
   EXPECT_EQ(second.error->code, Code::busy);
   EXPECT_NE(second.error->message.find("1 jobs here at once"), std::string::npos);
-  ASSERT_TRUE(world.stage.context.run_until([&] { return first.finished || first.error; },
-                                            Stage::kEnd));
+  ASSERT_TRUE(
+      world.stage.context.run_until([&] { return first.finished || first.error; }, Stage::kEnd));
   EXPECT_TRUE(first.finished);
 }
 
@@ -548,13 +549,13 @@ TEST(Caps, AsksUnderWayAtOnce) {
       co_await World::listen(*world.service, World::make("abc"), *heard);
     });
   }
-  ASSERT_TRUE(
-      world.stage.context.run_until([&] { return world.service->asks_running() == 2; }, Stage::kEnd));
+  ASSERT_TRUE(world.stage.context.run_until([&] { return world.service->asks_running() == 2; },
+                                            Stage::kEnd));
   const Heard third = world.ask("abc", false);
   ASSERT_TRUE(third.error);
   EXPECT_EQ(third.error->code, Code::busy);
-  ASSERT_TRUE(world.stage.context.run_until([&] { return first.error && second.error; },
-                                            Stage::kEnd));
+  ASSERT_TRUE(
+      world.stage.context.run_until([&] { return first.error && second.error; }, Stage::kEnd));
   EXPECT_EQ(world.service->asks_running(), 0U);
 }
 

@@ -204,8 +204,8 @@ void ModelPool::State::claim_room(const Turn& turn, std::uint64_t bytes) {
   std::ranges::sort(busy, {}, [](const Slot* slot) { return slot->last_used; });
   std::size_t count = slots.size();
   for (Slot* const slot : busy) {
-    const bool fits = used <= options.memory_bytes_max &&
-                      (options.models_max == 0 || count < options.models_max);
+    const bool fits =
+        used <= options.memory_bytes_max && (options.models_max == 0 || count < options.models_max);
     if (fits) return;
     claim(turn, *slot);
     used -= slot->bytes();

@@ -65,8 +65,9 @@ class ModelPool {
   };
   using Progress = std::function<void(double)>;
   /// The model, loaded if it was not. Waits while others leave no room, at most kAsksWaitingMax at
-  /// once. First come, first served: whoever needs a model to end its work (for its room, or to load
-  /// it anew with other options) waits for those before it only, and later ones wait for it. Errors: Code::busy (too many wait), too_large (never fits), malformed, unavailable.
+  /// once. First come, first served: whoever needs a model to end its work (for its room, or to
+  /// load it anew with other options) waits for those before it only, and later ones wait for it.
+  /// Errors: Code::busy (too many wait), too_large (never fits), malformed, unavailable.
   [[nodiscard]] Task<Result<LeasePtr>> acquire(LocalModelPtr model, Wish wish, KeepAlive keep_alive,
                                                Progress progress);
   /// Lets go of a model as soon as nobody uses it.

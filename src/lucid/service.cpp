@@ -150,9 +150,9 @@ Task<Result<void>> Service::State::choose_away(const Ask& ask, const ModelName& 
                          options.may_leave && options.may_leave(name);
   if (!may_leave) {
     const bool could = world.mesh == nullptr && !ask.local_only;
-    co_return fail(Code::not_found, "model '" + printable(ask.model, 80) + "' not found",
-                   could ? "put its GGUF file into the model folder, or turn the mesh on: --mesh"
-                         : "");
+    co_return fail(
+        Code::not_found, "model '" + printable(ask.model, 80) + "' not found",
+        could ? "put its GGUF file into the model folder, or turn the mesh on: --mesh" : "");
   }
   Result<ArtifactId> found = co_await options.resolve(name);
   if (!found) co_return fail(found.error());

@@ -55,7 +55,7 @@ class Service final : public Lucid {
     requester::RequesterLimits requester;
     /// Elsewhere: silence of a provider that only beats, before its first output and after.
     Duration first_output_max_away = 120s, output_silence_max_away = 30s;
-    bool hedge = false;                         ///< every ask that goes elsewhere
+    bool hedge = false;                      ///< every ask that goes elsewhere
     std::size_t asks_max = kAsksWaitingMax;  ///< under way at once; more are busy
     /// Content id and name of a model that others have, by the name a client wrote. Empty: none.
     using Resolve = std::function<Task<Result<ArtifactId>>(ModelName)>;

@@ -71,8 +71,7 @@ Result<std::vector<float>> vector_of(const json::value& value) {
 }  // namespace
 
 std::vector<std::string> request_headers() {
-  return {"accept", "content-type", "x-lucid-local-only", "x-lucid-conversation",
-          "x-lucid-hedge"};
+  return {"accept", "content-type", "x-lucid-local-only", "x-lucid-conversation", "x-lucid-hedge"};
 }
 
 http::AccessPolicy access_policy(std::vector<std::string> hosts, std::vector<std::string> origins) {

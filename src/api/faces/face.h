@@ -41,8 +41,8 @@ using FaceRef = std::shared_ptr<Face>;
 /// Local-only, hedging and conversation of a request's headers.
 void read_headers(const http::Request& request, lucid::Ask& ask);
 
-/// X-Lucid-Routed-Via, X-Lucid-Served-By, X-Lucid-Job, X-Lucid-Receipt-Verified. `summary` null: a stream, whose
-/// verdict is pending.
+/// X-Lucid-Routed-Via, X-Lucid-Served-By, X-Lucid-Job, X-Lucid-Receipt-Verified. `summary` null: a
+/// stream, whose verdict is pending.
 [[nodiscard]] http::Headers answer_headers(const lucid::Route& route, const Summary* summary);
 /// {"receipt", "verified", "routed_via", "served_by"}, "failed_check" when refused, and "earlier"
 /// when others were asked too.

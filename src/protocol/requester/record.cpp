@@ -71,7 +71,8 @@ Duration Record::cost(const identity::PublicKey& key, Instant now) const {
   const double left = fade(now - one.at);
   // One success more than there was: a first failure is not yet a habit.
   const double share = one.failures * left / ((one.successes + one.failures) * left + 1);
-  const auto failures = static_cast<std::int64_t>(share * static_cast<double>(kFailureCost.count()));
+  const auto failures =
+      static_cast<std::int64_t>(share * static_cast<double>(kFailureCost.count()));
   return one.first_output.mean + Duration(failures);
 }
 

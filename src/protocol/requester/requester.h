@@ -113,7 +113,7 @@ struct RequesterLimits {
   /// beats or reports progress meanwhile is given up and not asked again. Zero: for as long as the
   /// job may take.
   Duration first_output_max{0}, output_silence_max{0};
-  Duration cancel_max = 5s;           ///< cancel → receipt; beyond it the stream is dropped
+  Duration cancel_max = 5s;  ///< cancel → receipt; beyond it the stream is dropped
 };
 
 /// A finished attempt. Whatever the completion, a receipt exists and the verdict says whether it

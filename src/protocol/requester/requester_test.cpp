@@ -91,7 +91,8 @@ TEST(Choose, KeepsWhatFitsAndPutsLoadBeforeDistance) {
   needs.memory_bytes = 1000;
   needs.runtime = "memory";
   std::vector<int> order;
-  for (const Candidate& candidate : choose(found, request, nullptr, {})) order.push_back(candidate.key.value[0]);
+  for (const Candidate& candidate : choose(found, request, nullptr, {}))
+    order.push_back(candidate.key.value[0]);
   EXPECT_EQ(order, (std::vector<int>{1, 2, 0}));
   // What is known of them weighs: the near one is slow to begin, the unknown one lied.
   Record record;
@@ -99,15 +100,18 @@ TEST(Choose, KeepsWhatFitsAndPutsLoadBeforeDistance) {
   record.refused(found[2].key, {});
   request.preferred = found[1].key;
   order.clear();
-  for (const Candidate& one : choose(found, request, &record, {})) order.push_back(one.key.value[0]);
+  for (const Candidate& one : choose(found, request, &record, {}))
+    order.push_back(one.key.value[0]);
   EXPECT_EQ(order, (std::vector<int>{1, 0, 2}));
   request.preferred = found[0].key;  // is full
   order.clear();
-  for (const Candidate& one : choose(found, request, &record, {})) order.push_back(one.key.value[0]);
+  for (const Candidate& one : choose(found, request, &record, {}))
+    order.push_back(one.key.value[0]);
   EXPECT_EQ(order, (std::vector<int>{1, 0, 2}));
   record.succeeded(found[1].key, 9000ms, {});
   order.clear();
-  for (const Candidate& one : choose(found, request, &record, {})) order.push_back(one.key.value[0]);
+  for (const Candidate& one : choose(found, request, &record, {}))
+    order.push_back(one.key.value[0]);
   EXPECT_EQ(order, (std::vector<int>{0, 1, 2})) << "a full one is sooner there than a slow one";
   needs.region = "eu";
   EXPECT_TRUE(choose(found, request, nullptr, {}).empty());
