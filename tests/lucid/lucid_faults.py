@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """lucidd among providers that do wrong: each ends in another's answer, or in a clear error."""
 
+import base64
 import http.client
 import json
 import os
@@ -13,8 +14,6 @@ from lucid_mesh import OPEN, Mesh
 
 ROGUE = BUILD / "tests" / "lucid" / "rogue_provider"
 PATIENCE = ("--first-token-seconds", 3, "--silence-seconds", 2)
-ASKS_MAX = 20  # until the one that does wrong was asked, too
-
 
 
 class Rogue(Node):
@@ -61,21 +60,20 @@ class Faults(Mesh):
         met = rogue.log().count("asked by")
         honest = self.provider("honest", OPEN)
         both = self.asker("--mesh", *PATIENCE, told=[honest, rogue], name="both")
-        self.served(both)
-        seen = None
-        for _ in range(ASKS_MAX):
+        self.says(self.served(both), HELLO)
+        self.first = rogue.log().count("asked by") > met  # by the very first ask
+
+        def asked():
+            """What became of the one that does wrong; whatever that is, the answer is right."""
             answer = both.chat("Hello")
             self.says(answer, HELLO)
             told = answer.json()["x_lucid"]
             self.assertEqual(str(told["verified"]).lower(), "true")
             self.assertEqual(told["served_by"], honest.peer_id())
-            seen = seen or next((one for one in told.get("earlier", [])
-                                 if one["served_by"] == rogue.peer_id()), None)
-            if seen:
-                break
-        self.assertGreater(rogue.log().count("asked by"), met, "the fault was not met")
-        if seen:
-            self.assertIn(seen["result"], results)
+            return self.first or next((one["result"] for one in told.get("earlier", [])
+                                       if one["served_by"] == rogue.peer_id()), None)
+        seen = poll(asked, "the fault to be met")
+        self.assertIn(seen, results | {True})
         return errors
 
     def test_lies_about_the_output(self):
@@ -119,27 +117,27 @@ class Hedging(Mesh):
         asker = self.asker("--mesh", "--first-token-seconds", SECONDS_MAX * 3, told=[honest, rogue])
         hedge = {"X-Lucid-Hedge": "1"}
         self.served(asker, headers=hedge)
-        for _ in range(ASKS_MAX):
+
+        def hedged():
             answer = asker.chat("Hello", headers=hedge)
             self.says(answer, HELLO)
             told = answer.json()["x_lucid"]
             self.assertEqual(told["served_by"], honest.peer_id())
-            if told.get("earlier"):
-                break
-        else:
-            self.assertIn("asked by", rogue.log())
-            return
-        self.assertEqual(told["earlier"][0]["served_by"], rogue.peer_id())
+            return told.get("earlier") or ("asked by" in rogue.log() and [{}])
+        earlier = poll(hedged, "the second one to be asked")
+        self.assertEqual(earlier[0].get("served_by", rogue.peer_id()), rogue.peer_id())
 
 
 class Conversations(Mesh):
     def usage(self, node, *turns):
         messages = [{"role": "assistant" if i % 2 else "user", "content": text}
                     for i, text in enumerate(turns)]
-        answer = node.ask("POST", "/v1/chat/completions",
-                          {"model": TINY, "messages": messages, "temperature": 0},
-                          {"X-Lucid-Conversation": "of-two-people"})
-        self.assertEqual(answer.status, 200, answer)
+        def served():
+            got = node.ask("POST", "/v1/chat/completions",
+                           {"model": TINY, "messages": messages, "temperature": 0},
+                           {"X-Lucid-Conversation": "of-two-people"})
+            return got if got.status == 200 else None
+        answer = poll(served, "an answer")  # the first one: nothing of this caller was there before
         body = answer.json()
         return (body["usage"]["prompt_tokens_details"]["cached_tokens"],
                 answer.headers["x-lucid-served-by"], body["choices"][0]["message"]["content"])
@@ -149,8 +147,6 @@ class Conversations(Mesh):
         second = self.provider("second", OPEN, *first.told())
         ada = self.asker("--mesh", told=[first, second], name="ada")
         bob = self.asker("--mesh", told=[first, second], name="bob")
-        self.served(ada)
-        self.served(bob)
         turns = ["My name is Grace."]
         _, server, said = self.usage(ada, *turns)
         turns += [said, "What is my name?"]
@@ -199,7 +195,9 @@ class Replay(Mesh):
         # The one receipt covers all that was said.
         output = asker.ask("GET", f"/api/receipts/{told['receipt']}?part=output").body
         self.assertEqual(self.verified(asker, told["receipt"]), 0)
-        self.assertIn(json.dumps(whole[:20])[1:-1], output.decode())
+        pieces = [piece for piece in json.loads(output)["transcript"] if piece["stream"] == 1]
+        said = b"".join(base64.b64decode(piece["data"]) for piece in pieces).decode()
+        self.assertEqual(said, whole)
 
     def verified(self, asker, job):
         names = {"receipt": "r.cose", "manifest": "m.cose", "output": "t.json"}
