@@ -66,6 +66,17 @@ void add_network(CLI::App& app, CommandLine& out) {
   app.add_flag("--require-verified", out.require_verified,
                "Hold answers back until their receipt is verified")
       ->group(group);
+  app.add_flag("--hedge", out.hedge,
+               "Ask a second peer when the first is late; who speaks first is heard")
+      ->group(group);
+  app.add_option("--first-token-seconds", out.first_token_seconds,
+                 "A peer that has said nothing by then is given up (default: 120)")
+      ->check(CLI::Range(1, 3600))
+      ->group(group);
+  app.add_option("--silence-seconds", out.silence_seconds,
+                 "A peer that stops for so long while it answers is given up (default: 30)")
+      ->check(CLI::Range(1, 3600))
+      ->group(group);
   app.add_option("--libp2p-port", out.libp2p_port, "Port of QUIC and TCP; 0: any free one")
       ->group(group);
   app.add_option("--bootstrap-peer", out.bootstrap_peers,
@@ -88,6 +99,11 @@ void add_network(CLI::App& app, CommandLine& out) {
 
 void add_node(CLI::App& app, CommandLine& out) {
   const char* group = "Node";
+  app.add_option("--max-queue", out.queue_max,
+                 "Requests under way at once, more are told to come again (OLLAMA_MAX_QUEUE, "
+                 "default 512)")
+      ->check(CLI::Range(1, 512))
+      ->group(group);
   app.add_option("--host", out.host, "Address of the HTTP API (LUCIDD_HOST, default 127.0.0.1)")
       ->group(group);
   app.add_option("--port", out.port, "Port of the HTTP API (LUCIDD_PORT, default 11434)")

@@ -44,6 +44,9 @@ struct CommandLine {
   bool mesh = false;
   std::vector<std::string> mesh_models;
   bool require_verified = false;
+  bool hedge = false;
+  std::uint64_t first_token_seconds = 120, silence_seconds = 30;
+  std::optional<std::size_t> queue_max;
   std::optional<std::string> host;
   std::optional<std::uint16_t> port;
   std::vector<std::string> origins;

@@ -58,6 +58,26 @@ Result<void> read_address(const CommandLine& line, const Environment& environmen
   return {};
 }
 
+/// How asks are run: patience with peers, and how many at once.
+Result<void> read_service(const CommandLine& line, const Environment& environment,
+                          lucid::Service::Options& out) {
+  out.hedge = line.hedge;
+  out.first_output_max_away = std::chrono::seconds(line.first_token_seconds);
+  out.output_silence_max_away = std::chrono::seconds(line.silence_seconds);
+  out.asks_max = line.queue_max.value_or(lucid::kAsksWaitingMax);
+  const auto variable = environment("OLLAMA_MAX_QUEUE");
+  if (line.queue_max || !variable) return {};
+  const char* const last = variable->data() + variable->size();
+  const auto [end, error] = std::from_chars(variable->data(), last, out.asks_max);
+  if (error != std::errc{} || end != last || out.asks_max == 0 ||
+      out.asks_max > lucid::kAsksWaitingMax) {
+    return fail(Code::invalid_argument, "OLLAMA_MAX_QUEUE is \"" + printable(*variable, 16) +
+                                            "\", not 1 to " +
+                                            std::to_string(lucid::kAsksWaitingMax));
+  }
+  return {};
+}
+
 Result<void> read_api_keys(const CommandLine& line, Settings& out) {
   if (!line.api_keys) return {};
   PHASE_TRY(const std::string text, lucid::read_file(*line.api_keys, kApiKeyFileBytesMax));
@@ -191,6 +211,7 @@ Result<Settings> load_settings(const CommandLine& line, const Environment& envir
                 "--llama-server-binary is not taken: no llama-server is started",
                 "the engine is part of this program: --worker llama-cpp --model-dir DIR");
   }
+  PHASE_TRY_VOID(read_service(line, environment, node.service));
   PHASE_TRY_VOID(read_folders(line, environment, out));
   PHASE_TRY_VOID(choose_worker(line, environment, program_folder, out));
   const std::optional<Duration> keep_alive = lucid::keep_alive_of(line.keep_alive);

@@ -41,6 +41,30 @@ TEST(Settings, TheEnvironmentNamesTheAddress) {
   EXPECT_EQ(load(line, {{"LUCIDD_PORT", "8080"}})->port, 9000);
 }
 
+TEST(Settings, PatienceAndTheQueue) {
+  const auto usual = load({}, {});
+  ASSERT_TRUE(usual);
+  EXPECT_EQ(usual->node.service.asks_max, lucid::kAsksWaitingMax);
+  EXPECT_FALSE(usual->node.service.hedge);
+  EXPECT_EQ(load({}, {{"OLLAMA_MAX_QUEUE", "7"}})->node.service.asks_max, 7U);
+  CommandLine line;
+  line.hedge = true;  // --hedge
+  line.queue_max = 3;
+  line.first_token_seconds = 5;
+  line.silence_seconds = 4;
+  const auto settings = load(line, {{"OLLAMA_MAX_QUEUE", "7"}});
+  ASSERT_TRUE(settings);
+  EXPECT_TRUE(settings->node.service.hedge);
+  EXPECT_EQ(settings->node.service.asks_max, 3U);
+  EXPECT_EQ(settings->node.service.first_output_max_away, Duration{5s});
+  EXPECT_EQ(settings->node.service.output_silence_max_away, Duration{4s});
+  for (const char* wrong : {"0", "513", "many", "7x", "-1"}) {
+    const auto refused = load({}, {{"OLLAMA_MAX_QUEUE", wrong}});
+    ASSERT_FALSE(refused) << wrong;
+    EXPECT_NE(refused.error().message.find("OLLAMA_MAX_QUEUE"), std::string::npos);
+  }
+}
+
 TEST(Settings, WrongWordsAreNamed) {
   EXPECT_NE(load({}, {{"LUCIDD_PORT", "eleven"}}).error().message.find("LUCIDD_PORT"),
             std::string::npos);

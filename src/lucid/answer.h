@@ -39,6 +39,7 @@ struct Ask {
   KeepAlive keep_alive;
   bool local_only = false;
   bool require_verified = false;  ///< nothing is heard of an answer before it is verified
+  bool hedge = false;             ///< elsewhere: a second provider is asked when the first is late
   std::string conversation;       ///< affinity and prefix reuse; may be empty
   /// Engine options of this request that need the model loaded with them (num_batch, num_gpu, …).
   std::optional<std::uint32_t> batch_tokens, threads;
@@ -59,12 +60,21 @@ struct Progress {
 };
 /// What was heard of the answer is void: it begins again elsewhere.
 struct Restart {};
+/// An attempt whose output is not the answer: its provider was lost or silent, declined, gave up,
+/// was refused, or came second.
+struct Earlier {
+  std::string job_id;     ///< GET /api/receipts/<job> answers where a receipt came
+  std::string served_by;  ///< PeerId
+  std::string result;  ///< pending, lost, declined, refused (receipt); or how the receipt says it
+                       ///< ended: failed, cancelled, exited, …
+};
 struct Finished {
   receipt::Completion completion;
   Verdict verdict = Verdict::pending;
-  std::string failed_check;  ///< when refused
-  std::string message;       ///< for people, when the completion is `invalid` or `failed`
-  Duration total{};          ///< from ask to here
+  std::string failed_check;           ///< when refused
+  std::string message;                ///< for people, when the completion is `invalid` or `failed`
+  Duration total{};                   ///< from ask to here
+  std::vector<Earlier> earlier = {};  ///< in the order they were asked
 };
 using AnswerEvent = std::variant<Route, job::OutputPiece, Progress, Restart, Finished>;
 

@@ -50,7 +50,10 @@ LocalModelPtr echo_model() {
 }
 
 struct Catalog::State {
-  State(World with, Options chosen) : world(with), options(std::move(chosen)), pool(1) {}
+  State(World with, Options chosen)
+      : world(with), options(std::move(chosen)), reader(world.reader) {
+    if (!reader) reader = own_thread.emplace(1).get_executor();
+  }
 
   static Task<void> refresh(std::shared_ptr<State> self);
   [[nodiscard]] static Task<LocalModelPtr> known(std::shared_ptr<State> self, FoundFile found);
@@ -61,7 +64,8 @@ struct Catalog::State {
 
   World world;
   Options options;
-  asio::thread_pool pool;  // one thread: reads from a disk are not quicker by two
+  std::optional<asio::thread_pool> own_thread;  // one: reads from a disk are not quicker by two
+  asio::any_io_executor reader;
   std::map<ModelName, LocalModelPtr> by_name;
   std::map<ArtifactId, LocalModelPtr> by_content;
   std::map<FileStamp, Facts> facts;          // of files seen in the last look
@@ -83,7 +87,7 @@ Catalog::Catalog(std::shared_ptr<State> state) : state_(std::move(state)) {}
 
 Catalog::~Catalog() {
   state_->closed = true;
-  state_->pool.join();
+  if (state_->own_thread) state_->own_thread->join();
 }
 
 void Catalog::State::take(LocalModelPtr model) {
@@ -98,7 +102,7 @@ Task<Result<Facts>> Catalog::State::facts_of(std::shared_ptr<State> self, fs::pa
   if (held != self->facts.end()) co_return held->second;
   const fs::path folder = self->options.data_dir / "facts";
   auto reads = [&folder, &at] { return read_facts(folder, at); };
-  std::optional<Facts> kept = co_await in_pool(self->pool, reads);
+  std::optional<Facts> kept = co_await run_on(self->reader, reads);
   if (kept) co_return *std::move(kept);
   if (self->world.inspector == nullptr) {
     co_return fail(Code::unavailable, "no worker program to read it with");
@@ -112,13 +116,13 @@ Task<Result<Facts>> Catalog::State::facts_of(std::shared_ptr<State> self, fs::pa
   if (!info) co_return fail(info.error());
   if (!content) {
     auto hashes = [&file] { return hash_file(file); };
-    const Result<job::ArtifactRef> hashed = co_await in_pool(self->pool, hashes);
+    const Result<job::ArtifactRef> hashed = co_await run_on(self->reader, hashes);
     if (!hashed) co_return fail(hashed.error());
     content = *hashed;
   }
   Facts found{*content, *std::move(info)};
   auto writes = [&folder, &at, &found] { return write_facts(folder, at, found); };
-  const Result<void> written = co_await in_pool(self->pool, writes);
+  const Result<void> written = co_await run_on(self->reader, writes);
   if (!written) self->world.log.warn("{}", printable(written.error().text()));
   co_return found;
 }
@@ -149,7 +153,7 @@ Task<LocalModelPtr> Catalog::State::known(std::shared_ptr<State> self, FoundFile
 
 Task<void> Catalog::State::refresh(std::shared_ptr<State> self) {
   auto looks = [&options = self->options] { return look(options); };
-  Look seen = co_await in_pool(self->pool, looks);
+  Look seen = co_await run_on(self->reader, looks);
   for (const auto& warning : seen.warnings) self->world.log.debug("{}", printable(warning));
   std::map<ModelName, LocalModelPtr> names;
   std::map<ArtifactId, LocalModelPtr> contents;
@@ -235,7 +239,7 @@ Task<Result<void>> Catalog::copy(ModelName from, ModelName to) {
     }
     return write_name(state->options.data_dir, to, model->content.sha256.hex(), model->recipe);
   };
-  Result<void> written = co_await in_pool(state->pool, writes);
+  Result<void> written = co_await run_on(state->reader, writes);
   state->looked.reset();
   if (written) co_await refresh();
   co_return written;
@@ -254,7 +258,7 @@ Task<Result<void>> Catalog::remove(ModelName name) {
     }
     return {};
   };
-  Result<void> removed = co_await in_pool(state->pool, removes);
+  Result<void> removed = co_await run_on(state->reader, removes);
   if (!removed) co_return removed;
   state->looked.reset();
   co_await refresh();
@@ -276,7 +280,7 @@ Task<Result<void>> Catalog::name(ModelName name, std::string digest, ModelRecipe
   const Result<Facts> facts = co_await State::facts_of(state, blob, *at, content);
   if (!facts) co_return fail(facts.error());
   auto writes = [&] { return write_name(state->options.data_dir, name, digest, recipe); };
-  Result<void> written = co_await in_pool(state->pool, writes);
+  Result<void> written = co_await run_on(state->reader, writes);
   state->looked.reset();
   if (written) co_await refresh();
   co_return written;

@@ -60,6 +60,7 @@ class Catalog {
     asio::any_io_executor executor;
     worker::InferenceWorker* inspector;  ///< null: files cannot be read, echo only
     spdlog::logger& log;
+    asio::any_io_executor reader = {};  ///< where files are read; empty: a thread of its own
   };
   /// Errors: Code::io, permission_denied for the data folder.
   [[nodiscard]] static Result<std::unique_ptr<Catalog>> open(World world, Options options);

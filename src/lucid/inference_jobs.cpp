@@ -25,6 +25,7 @@ struct Run : std::enable_shared_from_this<Run> {
   ModelPool& pool;
   LocalModelPtr model;
   worker::InferenceRequest request;
+  bool holds_lease = false;
   bool input_complete = false;
   bool abandoned = false;
   std::optional<Completion> killed;
@@ -108,6 +109,7 @@ Task<void> drive(std::shared_ptr<Run> run) {
   ModelPool::Wish wish;
   wish.context_tokens = static_cast<std::uint32_t>(
       std::min<std::uint64_t>(run->request.job.context_tokens, UINT32_MAX));
+  wish.holds_lease = run->holds_lease;
   const std::weak_ptr<Run> weak = run;
   ModelPool::Progress progress = [weak](double share) {
     if (const auto still = weak.lock()) still->tell_load(share);
@@ -203,6 +205,7 @@ Task<Result<std::unique_ptr<provider::Execution>>> InferenceJobs::start(
   run->model = catalog_.by_content(inference.model);
   if (run->model == nullptr) co_return fail(Code::not_found, "the model went away");
   run->request.job = inference;
+  run->holds_lease = caller.requester == self_;
   run->request.caller = caller.requester.hex();
   asio::co_spawn(executor_, drive(run), asio::detached);
   std::unique_ptr<provider::Execution> handle = std::make_unique<JobExecution>(std::move(run));

@@ -18,8 +18,10 @@ inline constexpr std::size_t kEventsAheadMax = 64;
 
 class InferenceJobs final : public provider::Worker {
  public:
-  InferenceJobs(asio::any_io_executor executor, Catalog& catalog, ModelPool& pool)
-      : executor_(std::move(executor)), catalog_(catalog), pool_(pool) {}
+  /// `self`: whose asks hold a lease of their model before they come here (Service).
+  InferenceJobs(asio::any_io_executor executor, Catalog& catalog, ModelPool& pool,
+                const identity::PublicKey& self)
+      : executor_(std::move(executor)), catalog_(catalog), pool_(pool), self_(self) {}
 
   [[nodiscard]] Result<void> takes(const job::Job& job) const override;
   [[nodiscard]] bool holds_module(const Sha256&) const override { return false; }
@@ -31,6 +33,7 @@ class InferenceJobs final : public provider::Worker {
   asio::any_io_executor executor_;
   Catalog& catalog_;
   ModelPool& pool_;
+  identity::PublicKey self_;
 };
 
 }  // namespace phase::lucid

@@ -137,7 +137,7 @@ Result<void> LucidNode::State::open_models() {
   pool = std::make_unique<ModelPool>(
       ModelPool::World{world.clock, world.executor, *catalog, worker.get(), world.log},
       options.pool);
-  jobs = std::make_unique<InferenceJobs>(world.executor, *catalog, *pool);
+  jobs = std::make_unique<InferenceJobs>(world.executor, *catalog, *pool, world.key.public_key());
   return {};
 }
 
@@ -308,7 +308,7 @@ void LucidNode::State::open_service() {
                                                fetcher.get(), std::move(changed), world.log});
   models = std::make_unique<LocalModels>(
       LocalModels::World{world.executor, world.random, *catalog, *pool, *pulls});
-  Service::Options serving;
+  Service::Options serving = options.service;
   if (mesh != nullptr && !options.mesh_models.empty()) {
     serving.resolve = [this](ModelName name) { return resolve(shared_from_this(), name); };
     serving.may_leave = [globs = options.mesh_models](const ModelName& name) {

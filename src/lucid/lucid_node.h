@@ -38,7 +38,8 @@ class LucidNode final : public NodeView {
     std::filesystem::path sys_root = "/sys";
     Catalog::Options catalog;
     ModelPool::Options pool;
-    std::string worker_path;  ///< phase-worker; empty: echo only
+    Service::Options service;  ///< without `resolve` and `may_leave`: by `mesh_models`
+    std::string worker_path;   ///< phase-worker; empty: echo only
     bool isolated = true;
     std::string devices;                             ///< InferenceWorker::Options::devices
     bool serves = true;                              ///< false: runs nothing itself (relay)

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <map>
+#include <set>
 
 #include <unistd.h>
 
@@ -40,7 +41,11 @@ struct ModelPool::Slot {
   Instant last_used;
   std::optional<Instant> expires;  // absent: never
   bool unload = false;
+  std::uint64_t drains_for = 0;  // later tickets than this wait; 0: nobody waits for its end
 
+  [[nodiscard]] bool open_to(std::uint64_t ticket) const {
+    return drains_for == 0 || ticket <= drains_for;
+  }
   [[nodiscard]] std::uint64_t bytes() const {
     return loaded != nullptr ? loaded->memory_bytes() : model->content.length + kLoadMarginBytes;
   }
@@ -55,16 +60,36 @@ struct ModelPool::State : std::enable_shared_from_this<ModelPool::State> {
   std::map<ArtifactId, std::shared_ptr<Slot>> slots;
   std::vector<std::weak_ptr<Event>> waiting;
   std::size_t waiters = 0;
+  std::uint64_t tickets = 0;
+  std::set<std::uint64_t> contenders;  // who wants to load something, in order
   bool closed = false;
   Alarm reaper;
 
   [[nodiscard]] worker::EngineOptions engine_options(const Wish& wish) const;
   [[nodiscard]] bool make_room(std::uint64_t bytes);
   [[nodiscard]] Task<void> wait_for_change();
+  /// One caller's place in the line, until it has what it wants.
+  struct Turn {
+    explicit Turn(std::shared_ptr<State> line, bool skips)
+        : state(std::move(line)), ticket(skips ? 0 : ++state->tickets) {}
+    ~Turn();
+    Turn(const Turn&) = delete;
+    Turn& operator=(const Turn&) = delete;
+    [[nodiscard]] bool first() const {
+      return ticket == 0 || state->contenders.empty() || ticket <= *state->contenders.begin();
+    }
+    std::shared_ptr<State> state;
+    std::uint64_t ticket;  // 0: stands in no line
+  };
+  /// Later ones wait for what this one needs.
+  void claim(const Turn& turn, Slot& slot);
+  void claim_room(const Turn& turn, std::uint64_t bytes);
   void changed();
   void drop(const ArtifactId& id);
   void reap();
   [[nodiscard]] Task<Result<void>> load(std::shared_ptr<Slot> slot, Progress progress);
+  [[nodiscard]] Task<Result<void>> load_slot(LocalModelPtr model, worker::EngineOptions wanted,
+                                             Progress progress);
   void released(Slot& slot, KeepAlive keep_alive);
 };
 
@@ -152,6 +177,42 @@ void ModelPool::State::reap() {
   if (next) reaper.set(*next, [this] { reap(); });
 }
 
+ModelPool::State::Turn::~Turn() {
+  if (ticket == 0 || state->contenders.erase(ticket) == 0) return;
+  for (const auto& [id, slot] : state->slots) {
+    if (slot->drains_for == ticket) slot->drains_for = 0;
+  }
+  state->changed();
+}
+
+void ModelPool::State::claim(const Turn& turn, Slot& slot) {
+  if (turn.ticket == 0) return;
+  contenders.insert(turn.ticket);
+  if (slot.drains_for == 0 || turn.ticket < slot.drains_for) slot.drains_for = turn.ticket;
+}
+
+/// As many busy models as it takes, the one that began its last work longest ago first.
+void ModelPool::State::claim_room(const Turn& turn, std::uint64_t bytes) {
+  if (turn.ticket == 0) return;
+  contenders.insert(turn.ticket);
+  std::vector<Slot*> busy;
+  std::uint64_t used = bytes;
+  for (const auto& [id, slot] : slots) {
+    used += slot->bytes();
+    if (slot->loaded != nullptr) busy.push_back(slot.get());
+  }
+  std::ranges::sort(busy, {}, [](const Slot* slot) { return slot->last_used; });
+  std::size_t count = slots.size();
+  for (Slot* const slot : busy) {
+    const bool fits =
+        used <= options.memory_bytes_max && (options.models_max == 0 || count < options.models_max);
+    if (fits) return;
+    claim(turn, *slot);
+    used -= slot->bytes();
+    --count;
+  }
+}
+
 /// Lets go of idle models, longest unused first, until there is room. False: busy ones hold it.
 bool ModelPool::State::make_room(std::uint64_t bytes) {
   const auto too_full = [&] {
@@ -209,37 +270,53 @@ Task<Result<void>> ModelPool::State::load(std::shared_ptr<Slot> slot, Progress p
   co_return Result<void>{};
 }
 
+Task<Result<void>> ModelPool::State::load_slot(LocalModelPtr model, worker::EngineOptions wanted,
+                                               Progress progress) {
+  const auto self = shared_from_this();
+  const ArtifactId id = model->content.id;
+  const auto slot = std::make_shared<Slot>();
+  slot->pool = self;
+  slot->model = std::move(model);
+  slot->asked = wanted;
+  slot->last_used = world.clock.now();
+  slots[id] = slot;
+  const Result<void> loaded = co_await load(slot, std::move(progress));
+  if (!loaded) {
+    if (!closed) drop(id);
+    co_return loaded;
+  }
+  changed();
+  co_return Result<void>{};
+}
+
 Task<Result<ModelPool::LeasePtr>> ModelPool::acquire(LocalModelPtr model, Wish wish,
                                                      KeepAlive keep_alive, Progress progress) {
   const auto state = state_;
   const ArtifactId id = model->content.id;
   const worker::EngineOptions wanted = state->engine_options(wish);
+  const std::uint64_t bytes = model->content.length + kLoadMarginBytes;
+  const State::Turn turn(state, wish.holds_lease);
   while (!state->closed) {
     const auto found = state->slots.find(id);
     if (found != state->slots.end() && found->second->loaded != nullptr) {
       const auto slot = found->second;
-      if (!slot->loaded->ended() && satisfies(slot->asked, wanted, wish)) {
+      const bool ended = slot->loaded->ended();
+      if (!ended && slot->open_to(turn.ticket) && satisfies(slot->asked, wanted, wish)) {
         co_return std::make_shared<Lease>(slot, keep_alive);
       }
-      if (slot->users == 0 || slot->loaded->ended()) {
+      if (ended || (slot->users == 0 && turn.first())) {
         state->drop(id);
         continue;
       }
-    } else if (found == state->slots.end() &&
-               state->make_room(model->content.length + kLoadMarginBytes)) {
-      const auto slot = std::make_shared<Slot>();
-      slot->pool = state;
-      slot->model = model;
-      slot->asked = wanted;
-      slot->last_used = state->world.clock.now();
-      state->slots[id] = slot;
-      const Result<void> loaded = co_await state->load(slot, progress);
-      if (!loaded) {
-        if (!state->closed) state->drop(id);
-        co_return fail(loaded.error());
+      if (!satisfies(slot->asked, wanted, wish)) state->claim(turn, *slot);
+    } else if (found == state->slots.end()) {
+      const bool room = turn.first() && state->make_room(bytes);
+      if (room) {
+        const Result<void> loaded = co_await state->load_slot(model, wanted, progress);
+        if (!loaded) co_return fail(loaded.error());
+        continue;
       }
-      state->changed();
-      continue;
+      state->claim_room(turn, bytes);
     }
     if (state->waiters >= kAsksWaitingMax) {
       co_return fail(Code::busy, "server busy: too many requests wait for a model",

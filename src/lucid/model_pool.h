@@ -59,10 +59,15 @@ class ModelPool {
     std::uint32_t context_tokens = 0;
     std::optional<std::uint32_t> batch_tokens, threads;
     std::optional<std::int32_t> gpu_layers;
+    /// Who asks holds a lease of this model already: it stands in no line, where it would wait for
+    /// itself.
+    bool holds_lease = false;
   };
   using Progress = std::function<void(double)>;
   /// The model, loaded if it was not. Waits while others leave no room, at most kAsksWaitingMax at
-  /// once. Errors: Code::busy (too many wait), too_large (never fits), malformed, unavailable.
+  /// once. First come, first served: whoever needs a model to end its work (for its room, or to
+  /// load it anew with other options) waits for those before it only, and later ones wait for it.
+  /// Errors: Code::busy (too many wait), too_large (never fits), malformed, unavailable.
   [[nodiscard]] Task<Result<LeasePtr>> acquire(LocalModelPtr model, Wish wish, KeepAlive keep_alive,
                                                Progress progress);
   /// Lets go of a model as soon as nobody uses it.

@@ -10,6 +10,12 @@
 namespace phase::lucid {
 namespace {
 
+/// Someone who asks for a model and is not waited for.
+struct Asked {
+  ModelPool::LeasePtr lease;
+  std::optional<Error> error;
+};
+
 class ModelPoolTest : public LucidTest {
  protected:
   ModelPoolTest() {
@@ -34,11 +40,6 @@ class ModelPoolTest : public LucidTest {
     EXPECT_TRUE(lease) << (lease ? "" : lease.error().text());
     return lease ? *lease : nullptr;
   }
-  /// Someone who asks for a model and is not waited for.
-  struct Asked {
-    ModelPool::LeasePtr lease;
-    std::optional<Error> error;
-  };
   std::shared_ptr<Asked> ask(const LocalModelPtr& model, ModelPool::Wish wish = {}) {
     auto asked = std::make_shared<Asked>();
     asio::co_spawn(context_, one(*pool_, model, wish, asked), asio::detached);
@@ -152,6 +153,94 @@ TEST_F(ModelPoolTest, AModelIsLoadedAnewForALargerContext) {
   ModelPool::Wish less;
   less.context_tokens = 512;
   EXPECT_TRUE(acquire(a_, std::nullopt, less)) << "what is larger will do";
+}
+
+/// Smaller asks that never pause: each that ends is followed by another at once, `count` at a time.
+class Stream {
+ public:
+  template <typename Ask>
+  Stream(std::size_t count, Ask ask) {
+    for (std::size_t i = 0; i < count; ++i) asked_.push_back(ask());
+  }
+  template <typename Ask>
+  void go_on(Ask ask) {
+    for (auto& one : asked_) {
+      if (one->lease == nullptr) continue;
+      ++answered;
+      auto next = ask();  // before the old one ends: there is no gap
+      one = std::move(next);
+    }
+  }
+  std::size_t answered = 0;
+
+ private:
+  std::vector<std::shared_ptr<Asked>> asked_;
+};
+
+TEST_F(ModelPoolTest, ALargerContextDoesNotStarveBehindSmallerAsks) {
+  make({});
+  ModelPool::Wish small, large;
+  small.context_tokens = 512;
+  large.context_tokens = 1024;
+  constexpr std::size_t kAtOnce = 32, kRounds = 50;
+  const auto smaller = [&] { return ask(a_, small); };
+  Stream stream(kAtOnce, smaller);
+  work();
+  const auto waits = ask(a_, large);
+  std::size_t rounds = 0;
+  for (; rounds < kRounds && waits->lease == nullptr; ++rounds) {
+    stream.go_on(smaller);
+    work();
+  }
+  ASSERT_TRUE(waits->lease) << "starved over " << stream.answered << " smaller asks";
+  EXPECT_LE(stream.answered, 2 * kAtOnce) << "those before it, and nobody else";
+  waits->lease.reset();
+  const std::size_t before = stream.answered;
+  for (int i = 0; i < 4; ++i) {
+    stream.go_on(smaller);
+    work();
+  }
+  EXPECT_GE(stream.answered, before + kAtOnce) << "and they go on";
+}
+
+TEST_F(ModelPoolTest, AnotherModelDoesNotStarveBehindABusyOne) {
+  make(places(1));
+  constexpr std::size_t kAtOnce = 32, kRounds = 50;
+  const auto again = [&] { return ask(a_); };
+  Stream stream(kAtOnce, again);
+  work();
+  const auto first = ask(b_);
+  const auto second = ask(c_);
+  std::string order;
+  for (std::size_t i = 0; i < kRounds && order.size() < 2; ++i) {
+    stream.go_on(again);
+    for (const auto& [name, one] : {std::pair('b', first), std::pair('c', second)}) {
+      if (one->lease == nullptr) continue;
+      order += name;
+      one->lease.reset();
+    }
+    work();
+  }
+  EXPECT_EQ(order, "bc") << "first come, first served";
+  EXPECT_LE(stream.answered, 3 * kAtOnce);
+}
+
+TEST_F(ModelPoolTest, WhoHoldsALeaseDoesNotWaitForItself) {
+  make({});
+  auto lease = acquire(a_);
+  ModelPool::Wish large;
+  large.context_tokens = 1024;
+  const auto waits = ask(a_, large);
+  const auto later = ask(a_);
+  work();
+  EXPECT_FALSE(waits->lease || later->lease) << "a later one waits behind";
+  ModelPool::Wish own;
+  own.holds_lease = true;
+  auto nested = acquire(a_, std::nullopt, own);
+  EXPECT_TRUE(nested);
+  nested.reset();
+  lease.reset();
+  EXPECT_TRUE(until([&] { return waits->lease && later->lease; }));
 }
 
 TEST_F(ModelPoolTest, HowManyMayWaitIsBounded) {

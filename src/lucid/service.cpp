@@ -8,7 +8,8 @@
 #include <boost/asio/detached.hpp>
 #include <boost/json.hpp>
 
-#include "base/event.h"
+#include "lucid/asking_internal.h"
+#include "lucid/conversations.h"
 #include "lucid/recipe.h"
 #include "lucid/work_log.h"
 
@@ -17,10 +18,6 @@ namespace {
 
 /// With output held back until it is verified, a statement is wished this often.
 constexpr std::uint64_t kCheckpointBytes = 16_KiB;
-
-std::string last_of(const std::string& text, std::size_t count) {
-  return text.size() > count ? text.substr(text.size() - count) : text;
-}
 
 /// The `error` note at the end of an answer, if there is one (spec/inference.md §3).
 std::string error_note(const std::vector<job::OutputPiece>& output) {
@@ -38,141 +35,11 @@ std::string error_note(const std::vector<job::OutputPiece>& output) {
   return said != nullptr && said->is_string() ? std::string(said->as_string()) : std::string{};
 }
 
-/// An own job that another node was asked for, before anything of its end is known.
-WorkEntry asked_of(const identity::PublicKey& provider, const manifest::Manifest& manifest) {
-  WorkEntry out;
-  out.peer = identity::PeerId::from(provider).text();
-  if (const auto* job = std::get_if<job::InferenceJob>(&manifest.job)) {
-    out.model = job->model_name;
-    out.prompt_bytes = job->prompt ? job->prompt->length : 0;
-  }
-  return out;
-}
-
-/// One ask: the job's input, what is heard of it, and what waits to be taken.
-class Asking final : public requester::Observer, public requester::StdinSource {
- public:
-  Asking(asio::any_io_executor executor, const identity::PublicKey& self, Bytes prompt, bool holds)
-      : self_(self), prompt_(std::move(prompt)), holds_(holds), ready_(std::move(executor)) {}
-
-  // ── StdinSource ──
-  Task<Result<Bytes>> read() override {
-    if (std::exchange(read_, true)) co_return Bytes{};
-    co_return prompt_;
-  }
-  bool rewind() override {
-    read_ = false;
-    return true;
-  }
-
-  // ── Observer ──
-  void on_attempt(const identity::PublicKey& provider,
-                  const manifest::SignedManifest& manifest) override {
-    Route route;
-    route.served_by = identity::PeerId::from(provider).text();
-    route.routed_via = provider == self_ ? "local" : "peer:" + last_of(route.served_by, 8);
-    route.job_id = manifest.id.hex();
-    push(std::move(route));
-    asking_.reset();
-    if (provider == self_) return;
-    asking_ = Asked{asked_of(provider, manifest.manifest), manifest.manifest.created};
-    asking_->entry.job_id = manifest.id.hex();
-  }
-  /// From here on the other node has the prompt.
-  void on_accepted() override {
-    if (asking_) asking_->accepted = true;
-  }
-  void on_output(const job::OutputPiece& piece) override {
-    output_.push_back(piece);
-    (holds_ ? held_ : events_).emplace_back(piece);
-    if (!holds_) ready_.notify();
-  }
-  void on_restart() override {
-    output_.clear();
-    held_.clear();
-    push(Restart{});
-  }
-  void on_checkpoint(const receipt::Checkpoint&) override { release(); }
-  void on_progress(const offer::Progress& progress) override {
-    push(Progress{progress.stage, progress.done, progress.total});
-  }
-  void on_attempt_failed(const identity::PublicKey&, const Error& error) override {
-    note_lost(error);
-  }
-  /// The job under way, if another node had it, ends without a receipt.
-  void note_lost(const Error& error) {
-    std::optional<Asked> lost = std::exchange(asking_, std::nullopt);
-    if (!lost || !lost->accepted) return;  // who declines sees no prompt
-    for (const auto& piece : output_) lost->entry.answer_bytes += piece.data.size();
-    lost->entry.completion = std::string(code_name(error.code)) + ": " + error.message;
-    lost->entry.verdict = "none";
-    lost_.push_back(*std::move(lost));
-  }
-
-  void push(AnswerEvent event) {
-    events_.push_back(std::move(event));
-    ready_.notify();
-  }
-  void fail_with(Error error) {
-    error_ = std::move(error);
-    over_ = true;
-    ready_.notify();
-  }
-  void finish(Finished finished) {
-    push(std::move(finished));
-    over_ = true;
-  }
-  /// What was held back is verified.
-  void release() {
-    for (auto& event : std::exchange(held_, {})) events_.push_back(std::move(event));
-    ready_.notify();
-  }
-  Task<Result<AnswerEvent>> next(std::shared_ptr<Asking> self) {
-    while (events_.empty() && !over_) {
-      const bool woken = co_await ready_.wait();
-      if (!woken) break;
-    }
-    static_cast<void>(self);
-    if (events_.empty()) {
-      if (error_) co_return fail(*error_);
-      co_return fail(Code::internal, "nothing follows the end of an answer");
-    }
-    AnswerEvent event = std::move(events_.front());
-    events_.pop_front();
-    co_return event;
-  }
-
-  [[nodiscard]] const Bytes& prompt() const noexcept { return prompt_; }
-  [[nodiscard]] const std::vector<job::OutputPiece>& output() const noexcept { return output_; }
-  [[nodiscard]] bool holds() const noexcept { return holds_; }
-  /// A job that another node was asked for.
-  struct Asked {
-    WorkEntry entry;
-    UtcTime created;
-    bool accepted = false;
-  };
-  [[nodiscard]] const std::vector<Asked>& lost() const noexcept { return lost_; }
-  requester::CancelToken cancel;
-
- private:
-  identity::PublicKey self_;
-  Bytes prompt_;
-  bool holds_;
-  bool read_ = false, over_ = false;
-  std::optional<Error> error_;
-  std::vector<job::OutputPiece> output_;
-  std::deque<AnswerEvent> events_;
-  std::deque<AnswerEvent> held_;
-  std::optional<Asked> asking_;
-  std::vector<Asked> lost_;  // as many as there are attempts
-  Event ready_;
-};
-
 class AskAnswer final : public Answer {
  public:
   explicit AskAnswer(std::shared_ptr<Asking> asking) : asking_(std::move(asking)) {}
-  ~AskAnswer() override { asking_->cancel.request(); }
-  Task<Result<AnswerEvent>> next() override { return asking_->next(asking_); }
+  ~AskAnswer() override { asking_->cancel(); }
+  Task<Result<AnswerEvent>> next() override { return Asking::next(asking_); }
 
  private:
   std::shared_ptr<Asking> asking_;
@@ -184,11 +51,11 @@ std::uint64_t bytes_of(const Lucid::Kept& kept) {
   return out;
 }
 
-std::string document_of(const manifest::SignedManifest& manifest, const Asking& asking,
+std::string document_of(const manifest::SignedManifest& manifest, const Leg& leg,
                         const requester::Outcome& outcome) {
   WorkEntry entry = asked_of(outcome.provider, manifest.manifest);
-  for (const auto& piece : asking.output()) entry.answer_bytes += piece.data.size();
-  read_token_counts(asking.output(), entry);
+  for (const auto& piece : leg.output()) entry.answer_bytes += piece.data.size();
+  read_token_counts(leg.output(), entry);
   if (const auto receipt = receipt::open(outcome.receipt)) {
     entry.completion = completion_text(receipt->receipt.completion);
     entry.wall_us = receipt->receipt.claimed.wall_us;
@@ -210,20 +77,45 @@ struct Service::State : std::enable_shared_from_this<Service::State> {
     LocalModelPtr model;  // null: elsewhere
     ModelPool::Wish wish;
     KeepAlive keep_alive;
+    ModelPool::LeasePtr lease;  // while it runs here
     Instant begun;
+    ConversationKeys conversation;
+    bool hedge = false;
   };
+  /// Counts an ask while any of its legs runs.
+  struct Running {
+    explicit Running(std::shared_ptr<State> counted) : state(std::move(counted)) {
+      state->running++;
+    }
+    ~Running() { state->running--; }
+    Running(const Running&) = delete;
+    Running& operator=(const Running&) = delete;
+    std::shared_ptr<State> state;
+  };
+  using RunningPtr = std::shared_ptr<Running>;  // shared by the legs
+
   [[nodiscard]] Task<Result<Way>> choose(Ask& ask);
+  [[nodiscard]] Task<Result<void>> choose_away(const Ask& ask, const ModelName& name, Way& way,
+                                               ArtifactId& id);
   [[nodiscard]] job::InferenceJob make_job(const Ask& ask, const ArtifactId& id, std::string name,
                                            std::uint64_t tokens_max);
-  static Task<void> run(std::shared_ptr<State> self, std::shared_ptr<Asking> asking, Way way);
-  void keep(const Asking& asking, const requester::Outcome& outcome);
-  void keep_lost(const Asking& asking);
-  void conclude(Asking& asking, const requester::Outcome& outcome, Instant begun);
+  static Task<void> run(RunningPtr running, std::shared_ptr<Asking> asking, Way way);
+  static Task<void> run_leg(RunningPtr running, std::shared_ptr<Asking> asking,
+                            std::shared_ptr<Leg> leg, Way way);
+  static Task<void> hedge(std::weak_ptr<Running> ask, std::shared_ptr<Asking> asking, Way way,
+                          Duration after);
+  [[nodiscard]] std::shared_ptr<Leg> add_leg(Asking& asking);
+  [[nodiscard]] Duration hedge_after(const identity::PublicKey& provider) const;
+  void keep(const Leg& leg, const Bytes& prompt, const requester::Outcome& outcome);
+  void keep_lost(const Leg& leg);
+  void conclude(Asking& asking, Leg& leg, const requester::Outcome& outcome, const Way& way);
 
   World world;
   Options options;
   bool closed = false;
   std::size_t running = 0;
+  requester::Record record;
+  Conversations conversations;
   std::unordered_map<std::string, Kept> kept;
   std::deque<std::string> kept_order;
   std::uint64_t kept_bytes = 0;
@@ -251,6 +143,27 @@ job::InferenceJob Service::State::make_job(const Ask& ask, const ArtifactId& id,
   return out;
 }
 
+/// To whoever has it, if it may leave.
+Task<Result<void>> Service::State::choose_away(const Ask& ask, const ModelName& name, Way& way,
+                                               ArtifactId& id) {
+  const bool may_leave = world.mesh != nullptr && !ask.local_only && options.resolve &&
+                         options.may_leave && options.may_leave(name);
+  if (!may_leave) {
+    const bool could = world.mesh == nullptr && !ask.local_only;
+    co_return fail(
+        Code::not_found, "model '" + printable(ask.model, 80) + "' not found",
+        could ? "put its GGUF file into the model folder, or turn the mesh on: --mesh" : "");
+  }
+  Result<ArtifactId> found = co_await options.resolve(name);
+  if (!found) co_return fail(found.error());
+  id = *found;
+  way.network = world.mesh;
+  way.hedge = options.hedge || ask.hedge;
+  way.conversation = conversation_keys(id, ask);
+  way.request.preferred = conversations.find(way.conversation);
+  co_return Result<void>{};
+}
+
 Task<Result<Service::State::Way>> Service::State::choose(Ask& ask) {
   const auto self = shared_from_this();
   Way way;
@@ -272,18 +185,7 @@ Task<Result<Service::State::Way>> Service::State::choose(Ask& ask) {
     way.wish.threads = ask.threads;
     way.wish.gpu_layers = ask.gpu_layers;
   } else {
-    const bool may_leave = world.mesh != nullptr && !ask.local_only && options.resolve &&
-                           options.may_leave && options.may_leave(*name);
-    if (!may_leave) {
-      const bool could = world.mesh == nullptr && !ask.local_only;
-      co_return fail(
-          Code::not_found, "model '" + printable(ask.model, 80) + "' not found",
-          could ? "put its GGUF file into the model folder, or turn the mesh on: --mesh" : "");
-    }
-    Result<ArtifactId> found = co_await options.resolve(*name);
-    if (!found) co_return fail(found.error());
-    id = *found;
-    way.network = world.mesh;
+    PHASE_CO_TRY_VOID(co_await choose_away(ask, *name, way, id));
   }
   const bool here = way.model != nullptr;
   const job::Job job =
@@ -294,11 +196,11 @@ Task<Result<Service::State::Way>> Service::State::choose(Ask& ask) {
   co_return way;
 }
 
-void Service::State::keep(const Asking& asking, const requester::Outcome& outcome) {
+void Service::State::keep(const Leg& leg, const Bytes& prompt, const requester::Outcome& outcome) {
   const auto manifest = manifest::open(outcome.manifest);
   if (!manifest) return;
   const std::string id = manifest->id.hex();
-  Kept one{outcome.receipt, outcome.manifest, asking.prompt(), asking.output()};
+  Kept one{outcome.receipt, outcome.manifest, prompt, leg.output()};
   if (outcome.provider != world.key.public_key()) {
     // Our own provider keeps what it signed; what others signed is kept here.
     store::JobRow row;
@@ -306,7 +208,7 @@ void Service::State::keep(const Asking& asking, const requester::Outcome& outcom
     row.state = "done";
     row.created = manifest->manifest.created;
     row.finished = world.clock.now_utc();
-    row.document = document_of(*manifest, asking, outcome);
+    row.document = document_of(*manifest, leg, outcome);
     row.manifest = outcome.manifest;
     row.receipt = outcome.receipt;
     const auto put = world.store.put_job(row);
@@ -326,8 +228,8 @@ void Service::State::keep(const Asking& asking, const requester::Outcome& outcom
 }
 
 /// Jobs that other nodes had and that came to no receipt: they read the prompt all the same.
-void Service::State::keep_lost(const Asking& asking) {
-  for (const Asking::Asked& lost : asking.lost()) {
+void Service::State::keep_lost(const Leg& leg) {
+  for (const Leg::Asked& lost : leg.lost()) {
     store::JobRow row;
     row.id = lost.entry.job_id;
     row.state = "failed";
@@ -339,35 +241,95 @@ void Service::State::keep_lost(const Asking& asking) {
   }
 }
 
-void Service::State::conclude(Asking& asking, const requester::Outcome& outcome, Instant begun) {
+void Service::State::conclude(Asking& asking, Leg& leg, const requester::Outcome& outcome,
+                              const Way& way) {
   Finished finished;
-  finished.total = world.clock.now() - begun;
+  finished.total = world.clock.now() - way.begun;
+  finished.earlier = asking.earlier(leg.job_id());
   const bool verified = outcome.verdict.ok();
   finished.verdict = verified ? Verdict::verified : Verdict::refused;
   if (verified) {
     finished.completion = outcome.verdict.verified->get().receipt.completion;
+    if (way.model == nullptr) conversations.remember(way.conversation, outcome.provider);
   } else {
     finished.completion = {receipt::CompletionKind::failed, 0, "receipt_refused"};
     finished.failed_check = std::string(verify::check_name(*outcome.verdict.failed));
-    world.log.warn("the receipt of {} was refused: {}",
-                   identity::PeerId::from(outcome.provider).text(),
-                   printable(outcome.verdict.text()));
   }
-  finished.message = error_note(asking.output());
+  finished.message = error_note(leg.output());
   if (asking.holds() && !verified) {
     return asking.fail_with(
         {Code::verification_failed,
          "the answer was not verified and is held back: " + finished.failed_check,
          {}});
   }
-  asking.release();
+  leg.release();
   asking.finish(std::move(finished));
 }
 
-Task<void> Service::State::run(std::shared_ptr<State> self, std::shared_ptr<Asking> asking,
-                               Way way) {
-  self->running++;
-  ModelPool::LeasePtr lease;
+std::shared_ptr<Leg> Service::State::add_leg(Asking& asking) {
+  const std::weak_ptr<State> weak = weak_from_this();
+  return asking.add_leg([weak, &asking](const Leg& leg, const requester::Outcome& outcome) {
+    const auto self = weak.lock();
+    if (self == nullptr || self->closed) return;
+    self->keep(leg, asking.prompt(), outcome);
+    if (outcome.verdict.ok()) return;
+    self->world.log.warn("the receipt of {} was refused: {}",
+                         identity::PeerId::from(outcome.provider).text(),
+                         printable(outcome.verdict.text()));
+  });
+}
+
+Duration Service::State::hedge_after(const identity::PublicKey& provider) const {
+  return std::clamp(record.late_after(provider).value_or(kHedgeUnmeasured), kHedgeMin, kHedgeMax);
+}
+
+/// One run of the requester, and what follows from it if it is the one that is heard.
+Task<void> Service::State::run_leg(RunningPtr running, std::shared_ptr<Asking> asking,
+                                   std::shared_ptr<Leg> leg, Way way) {
+  const std::shared_ptr<State> kept_alive = running->state;
+  State& self = *kept_alive;
+  requester::RequesterLimits limits = self.options.requester;
+  if (way.model == nullptr) {
+    limits.first_output_max = self.options.first_output_max_away;
+    limits.output_silence_max = self.options.output_silence_max_away;
+  }
+  requester::Record* const record = way.model == nullptr ? &self.record : nullptr;
+  requester::Requester asks({self.world.clock, self.world.random, self.world.key, *way.network,
+                             self.world.executor, record},
+                            limits);
+  Result<requester::Outcome> outcome =
+      co_await asks.run(std::move(way.request), *leg, *leg, leg->cancel);
+  way.lease.reset();
+  running.reset();
+  if (self.closed) co_return;
+  if (!outcome) leg->note_lost(outcome.error());
+  self.keep_lost(*leg);
+  const bool heard = asking->leg_ended(leg);
+  if (!heard) co_return;
+  if (!outcome) co_return asking->fail_with(outcome.error());
+  self.conclude(*asking, *leg, *outcome, way);
+}
+
+/// Asks a second provider unless the first one spoke in time.
+Task<void> Service::State::hedge(std::weak_ptr<Running> ask, std::shared_ptr<Asking> asking,
+                                 Way way, Duration after) {
+  RunningPtr running = ask.lock();
+  if (running == nullptr) co_return;
+  Clock& clock = running->state->world.clock;
+  running.reset();  // what only waits is not under way
+  const Result<void> slept = co_await clock.sleep_for(after);
+  running = ask.lock();
+  if (!slept || running == nullptr || asking->decided()) co_return;
+  State& self = *running->state;
+  if (self.closed) co_return;
+  way.request.excluded = asking->asked();
+  way.request.preferred.reset();
+  std::shared_ptr<Leg> leg = self.add_leg(*asking);
+  co_await run_leg(std::move(running), std::move(asking), std::move(leg), std::move(way));
+}
+
+Task<void> Service::State::run(RunningPtr running, std::shared_ptr<Asking> asking, Way way) {
+  State& self = *running->state;
   if (way.model != nullptr) {
     const std::weak_ptr<Asking> weak = asking;
     ModelPool::Progress progress = [weak](double share) {
@@ -376,42 +338,39 @@ Task<void> Service::State::run(std::shared_ptr<State> self, std::shared_ptr<Aski
       }
     };
     LocalModelPtr model = way.model;
-    Result<ModelPool::LeasePtr> got = co_await self->world.pool.acquire(
+    Result<ModelPool::LeasePtr> got = co_await self.world.pool.acquire(
         std::move(model), way.wish, way.keep_alive, std::move(progress));
-    if (!got) {
-      self->running--;
-      co_return asking->fail_with(got.error());
-    }
-    lease = *std::move(got);
+    if (!got) co_return asking->fail_with(got.error());
+    way.lease = *std::move(got);
   }
-  requester::Requester asks(
-      {self->world.clock, self->world.random, self->world.key, *way.network, self->world.executor},
-      self->options.requester);
-  Result<requester::Outcome> outcome =
-      co_await asks.run(std::move(way.request), *asking, *asking, asking->cancel);
-  lease.reset();
-  self->running--;
-  if (self->closed) co_return;
-  if (!outcome) asking->note_lost(outcome.error());
-  self->keep_lost(*asking);
-  if (!outcome) co_return asking->fail_with(outcome.error());
-  self->keep(*asking, *outcome);
-  self->conclude(*asking, *outcome, way.begun);
+  std::shared_ptr<Leg> leg = self.add_leg(*asking);
+  if (way.hedge) {
+    const std::weak_ptr<Running> ask = running;
+    leg->on_first_attempt = [ask, asking, way](const identity::PublicKey& provider) {
+      const RunningPtr still = ask.lock();
+      if (still == nullptr) return;
+      const Duration after = still->state->hedge_after(provider);
+      asio::co_spawn(still->state->world.executor, hedge(ask, asking, way, after), asio::detached);
+    };
+  }
+  co_await run_leg(std::move(running), std::move(asking), std::move(leg), std::move(way));
 }
 
 Task<Result<std::unique_ptr<Answer>>> Service::ask(Ask ask) {
   const auto state = state_;
-  if (state->running >= kAsksWaitingMax) {
+  if (state->running >= state->options.asks_max) {
     co_return fail(Code::busy, "server busy: maximum pending requests exceeded",
                    "try again in a moment");
   }
+  auto running = std::make_shared<State::Running>(state);  // from here, so that none slips through
   Result<State::Way> way = co_await state->choose(ask);
   if (!way) co_return fail(way.error());
   const bool holds = ask.require_verified;
   if (holds) way->request.checkpoint_bytes = kCheckpointBytes;
   auto asking = std::make_shared<Asking>(state->world.executor, state->world.key.public_key(),
                                          std::move(ask.prompt), holds);
-  asio::co_spawn(state->world.executor, State::run(state, asking, *std::move(way)), asio::detached);
+  Task<void> runs = State::run(std::move(running), asking, *std::move(way));
+  asio::co_spawn(state->world.executor, std::move(runs), asio::detached);
   std::unique_ptr<Answer> answer = std::make_unique<AskAnswer>(std::move(asking));
   co_return answer;
 }

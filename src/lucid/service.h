@@ -25,6 +25,12 @@ namespace phase::lucid {
 inline constexpr std::size_t kKeptAsksMax = 1'000;
 inline constexpr std::uint64_t kKeptBytesMax = 64_MiB;
 
+/// A second provider is asked when the first is late by its record: no sooner, no later than this.
+inline constexpr Duration kHedgeMin = 50ms;
+inline constexpr Duration kHedgeMax = 5s;
+/// While nobody was measured yet.
+inline constexpr Duration kHedgeUnmeasured = 1s;
+
 class Service final : public Lucid {
  public:
   struct World {
@@ -47,6 +53,10 @@ class Service final : public Lucid {
     std::uint64_t tokens_max_away = 8'192;
     std::uint64_t wall_limit_away_ms = 600'000;
     requester::RequesterLimits requester;
+    /// Elsewhere: silence of a provider that only beats, before its first output and after.
+    Duration first_output_max_away = 120s, output_silence_max_away = 30s;
+    bool hedge = false;                      ///< every ask that goes elsewhere
+    std::size_t asks_max = kAsksWaitingMax;  ///< under way at once; more are busy
     /// Content id and name of a model that others have, by the name a client wrote. Empty: none.
     using Resolve = std::function<Task<Result<ArtifactId>>(ModelName)>;
     Resolve resolve;

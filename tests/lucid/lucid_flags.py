@@ -31,6 +31,10 @@ SHOWN = {
     "--mesh": ("tests/lucid/lucid_mesh.py", "test_nothing_leaves_unless_it_is_said"),
     "--mesh-model": ("tests/lucid/lucid_mesh.py", "--mesh-model"),
     "--require-verified": ("tests/lucid/lucid_daemon.py", "--require-verified"),
+    "--hedge": ("apps/lucidd/settings_test.cpp", "--hedge"),
+    "--first-token-seconds": ("tests/lucid/lucid_faults.py", "--first-token-seconds"),
+    "--silence-seconds": ("tests/lucid/lucid_faults.py", "--silence-seconds"),
+    "--max-queue": ("tests/lucid/lucid_faults.py", "--max-queue"),
     "--libp2p-port": ("tests/lucid/lucid_case.py", "--libp2p-port"),
     "--bootstrap-peer": ("tests/lucid/lucid_case.py", "--bootstrap-peer"),
     "--bootstrap-dns": ("tests/lucid/lucid_flags.py", "test_peers_are_found_by_txt_records"),
@@ -58,6 +62,7 @@ SHOWN = {
     "LUCIDD_HOST": ("apps/lucidd/settings_test.cpp", "LUCIDD_HOST"),
     "LUCIDD_PORT": ("apps/lucidd/settings_test.cpp", "LUCIDD_PORT"),
     "OLLAMA_MODELS": ("tests/lucid/lucid_models.py", "OLLAMA_MODELS"),
+    "OLLAMA_MAX_QUEUE": ("apps/lucidd/settings_test.cpp", "OLLAMA_MAX_QUEUE"),
     "RUST_LOG": ("tests/lucid/lucid_flags.py", "test_the_log_is_as_it_was_asked_for"),
 }
 
@@ -90,7 +95,9 @@ HEADERS = {
     "X-Lucid-Routed-Via": ("tests/lucid/lucid_mesh.py", "x-lucid-routed-via"),
     "X-Lucid-Served-By": ("tests/lucid/lucid_mesh.py", "x-lucid-served-by"),
     "X-Lucid-Receipt-Verified": ("tests/lucid/lucid_daemon.py", "x-lucid-receipt-verified"),
-    "X-Lucid-Conversation": ("src/api/ollama/ollama_test.cpp", "X-Lucid-Conversation"),
+    "X-Lucid-Conversation": ("tests/lucid/lucid_faults.py", "X-Lucid-Conversation"),
+    "X-Lucid-Hedge": ("tests/lucid/lucid_faults.py", "X-Lucid-Hedge"),
+    "X-Lucid-Job": ("tests/lucid/lucid_faults.py", "x-lucid-job"),
 }
 
 

@@ -1,5 +1,6 @@
 #include "tests/simulation/rogue.h"
 
+#include <algorithm>
 #include <array>
 
 #include <boost/asio/co_spawn.hpp>
@@ -23,7 +24,12 @@ constexpr std::array<std::string_view, kLies> kNames{"none",
                                                      "out_of_order",
                                                      "other_job",
                                                      "false_checkpoint",
-                                                     "foreign_checkpoint"};
+                                                     "foreign_checkpoint",
+                                                     "truncate_output",
+                                                     "other_subject",
+                                                     "mute",
+                                                     "stall_midway",
+                                                     "alter_late"};
 
 Task<bool> say(ByteStream& stream, offer::Frame frame) {
   const Result<void> written = co_await offer::write_frame(stream, frame);
@@ -36,18 +42,34 @@ std::string_view lie_name(Lie lie) {
   return kNames.at(static_cast<std::size_t>(lie));
 }
 
+std::optional<Lie> lie_named(std::string_view name) {
+  const auto* const found = std::ranges::find(kNames, name);
+  if (found == kNames.end()) return std::nullopt;
+  return static_cast<Lie>(found - kNames.begin());
+}
+
 SimNetwork::Handler RogueNode::handler() {
   return [this](std::unique_ptr<ByteStream> stream, identity::PublicKey peer) {
-    return serve(std::move(stream), peer);
+    return rogue_.serve(std::move(stream), peer);
   };
 }
 
-Task<void> RogueNode::serve(std::unique_ptr<ByteStream> stream, identity::PublicKey peer) {
+/// Reads until the other side gives up.
+Task<void> Rogue::say_nothing(std::unique_ptr<ByteStream> stream) {
+  Bytes piece(8000);
+  while (true) {
+    const Result<std::size_t> n = co_await stream->read(piece);
+    if (!n || *n == 0) co_return;
+  }
+}
+
+Task<void> Rogue::serve(std::unique_ptr<ByteStream> stream, identity::PublicKey peer) {
+  if (lie_ == Lie::mute) co_return co_await say_nothing(std::move(stream));
   MemoryStreamPair pair = make_memory_stream(executor_);
   auto talk = std::make_shared<Talk>();
   talk->outside = std::move(stream);
   talk->inside = std::move(pair.first);
-  asio::co_spawn(executor_, node.serve(std::move(pair.second), peer), asio::detached);
+  asio::co_spawn(executor_, honest_(std::move(pair.second), peer), asio::detached);
   asio::co_spawn(executor_, pass_in(talk), asio::detached);
   while (true) {
     Result<offer::Frame> frame = co_await offer::read_frame(*talk->inside);
@@ -64,7 +86,7 @@ Task<void> RogueNode::serve(std::unique_ptr<ByteStream> stream, identity::Public
   if (!talk->done) talk->outside->reset();
 }
 
-Task<void> RogueNode::pass_in(std::shared_ptr<Talk> talk) {
+Task<void> Rogue::pass_in(std::shared_ptr<Talk> talk) {
   Bytes piece(8000);
   while (true) {
     const Result<std::size_t> n = co_await talk->outside->read(piece);
@@ -83,7 +105,7 @@ Task<void> RogueNode::pass_in(std::shared_ptr<Talk> talk) {
   }
 }
 
-Task<bool> RogueNode::pass_out(std::shared_ptr<Talk> talk, offer::Frame frame) {
+Task<bool> Rogue::pass_out(std::shared_ptr<Talk> talk, offer::Frame frame) {
   ++talk->frames;
   if (auto* yes = std::get_if<offer::Accepted>(&frame)) {
     talk->job_id = yes->job_id;
@@ -95,9 +117,21 @@ Task<bool> RogueNode::pass_out(std::shared_ptr<Talk> talk, offer::Frame frame) {
   }
   if (lie_ == Lie::crash && talk->frames > 3) co_return false;
   if (auto* output = std::get_if<offer::Output>(&frame)) {
-    if (lie_ == Lie::alter_output) output->piece.data[0] ^= 1;
+    const bool late = lie_ == Lie::alter_late && talk->stated;
+    if (lie_ == Lie::alter_output || late) output->piece.data[0] ^= 1;
     if (lie_ == Lie::drop_output) co_return true;
+    if (lie_ == Lie::truncate_output && output->piece.data.size() > 1) {
+      output->piece.data.pop_back();
+    }
+    if (lie_ == Lie::stall_midway) {
+      const bool said = co_await say(*talk->outside, std::move(frame));
+      offer::Frame beat = offer::Heartbeat{};
+      if (!said) co_return false;
+      const bool goes_on = co_await repeat(talk, std::move(beat), 5s);
+      co_return goes_on;
+    }
   }
+  talk->stated = talk->stated || std::holds_alternative<offer::CheckpointFrame>(frame);
   if (const auto* honest = std::get_if<offer::ReceiptFrame>(&frame)) {
     const bool point = lie_ == Lie::false_checkpoint || lie_ == Lie::foreign_checkpoint;
     if (point) {
@@ -118,7 +152,7 @@ Task<bool> RogueNode::pass_out(std::shared_ptr<Talk> talk, offer::Frame frame) {
   co_return said;
 }
 
-Task<bool> RogueNode::repeat(std::shared_ptr<Talk> talk, offer::Frame frame, Duration pause) {
+Task<bool> Rogue::repeat(std::shared_ptr<Talk> talk, offer::Frame frame, Duration pause) {
   while (true) {
     offer::Frame again = frame;
     const bool said = co_await say(*talk->outside, std::move(again));
@@ -127,7 +161,7 @@ Task<bool> RogueNode::repeat(std::shared_ptr<Talk> talk, offer::Frame frame, Dur
   }
 }
 
-Task<bool> RogueNode::misbehave(std::shared_ptr<Talk> talk) {
+Task<bool> Rogue::misbehave(std::shared_ptr<Talk> talk) {
   switch (lie_) {
     case Lie::stall: {
       static_cast<void>(co_await clock_.sleep_for(60s));
@@ -161,7 +195,7 @@ Task<bool> RogueNode::misbehave(std::shared_ptr<Talk> talk) {
   }
 }
 
-offer::Frame RogueNode::bent_receipt(const offer::ReceiptFrame& honest) {
+offer::Frame Rogue::bent_receipt(const offer::ReceiptFrame& honest) {
   offer::ReceiptFrame bent = honest;
   if (lie_ == Lie::old_receipt) {
     if (first_receipt_.empty()) first_receipt_ = honest.envelope;
@@ -171,16 +205,21 @@ offer::Frame RogueNode::bent_receipt(const offer::ReceiptFrame& honest) {
     const auto opened = receipt::open(honest.envelope);
     bent.envelope = receipt::sign(opened->receipt, other_key_).envelope;
   }
+  if (lie_ == Lie::other_subject) {
+    auto opened = receipt::open(honest.envelope);
+    opened->receipt.subject_id.value[0] ^= 1;
+    bent.envelope = receipt::sign(opened->receipt, key_).envelope;
+  }
   return bent;
 }
 
-offer::Frame RogueNode::checkpoint(const Talk& talk) const {
+offer::Frame Rogue::checkpoint(const Talk& talk) const {
   job::OutputChain chain;
   const Bytes other(3, 9);
   chain.append(job::OutputStream::out, other);
   const receipt::Checkpoint point{talk.job_id, 0, chain.summary()};
   offer::CheckpointFrame frame;
-  const identity::KeyPair& key = lie_ == Lie::foreign_checkpoint ? other_key_ : node.key;
+  const identity::KeyPair& key = lie_ == Lie::foreign_checkpoint ? other_key_ : key_;
   frame.envelope = receipt::sign(point, key).envelope;
   return frame;
 }

@@ -103,6 +103,11 @@ Error completion_error(const lucid::Finished& finished) {
   if (completion.kind == CompletionKind::cancelled) {
     return {Code::cancelled, "the answer was cancelled", {}};
   }
+  if (!finished.failed_check.empty()) {
+    return {Code::protocol,
+            "the provider's receipt was refused: " + printable(finished.failed_check, 64),
+            "ask again: that provider comes last from now on"};
+  }
   if (completion.reason == "prompt_too_long") {  // as Ollama says it
     return {Code::invalid_argument, "the input length exceeds the context length", {}};
   }
@@ -141,10 +146,15 @@ Result<std::optional<Part>> AnswerReader::take(lucid::AnswerEvent event) {
     if (bytes_ > kAnswerBytesMax) {
       return fail(Code::too_large, "the answer is longer than 64 MiB");
     }
-    if (piece->stream == job::OutputStream::err) {
-      PHASE_TRY_VOID(take_notes(piece->data));
-    } else if (!parsed_) {
-      PHASE_TRY_VOID(take_text(join_.add(as_text(piece->data))));
+    if (spoiled_) {
+      return std::optional<Part>{};
+    }
+    const Result<void> taken = take_piece(*piece);
+    if (!taken && taken.error().code != Code::protocol) {
+      return fail(taken.error());
+    }
+    if (!taken) {
+      spoiled_ = taken.error();  // another provider may be asked yet
     }
     return ready();
   }
@@ -160,6 +170,13 @@ Result<std::optional<Part>> AnswerReader::take(lucid::AnswerEvent event) {
     return std::optional<Part>(std::move(last));
   }
   return std::optional<Part>{};
+}
+
+Result<void> AnswerReader::take_piece(const job::OutputPiece& piece) {
+  if (piece.stream == job::OutputStream::err) {
+    return take_notes(piece.data);
+  }
+  return parsed_ ? Result<void>{} : take_text(join_.add(as_text(piece.data)));
 }
 
 std::optional<Part> AnswerReader::ready() {
@@ -296,6 +313,7 @@ void AnswerReader::restart() {
   join_ = {};
   line_.clear();
   parsed_ = false;
+  spoiled_.reset();
   content_at_ = thinking_at_ = calls_at_ = logprobs_at_ = 0;
   if (mode_ == Mode::whole) {
     pending_ = {};
@@ -310,9 +328,13 @@ Result<Part> AnswerReader::finish(const lucid::Finished& finished) {
   summary_.total = finished.total;
   summary_.verdict = finished.verdict;
   summary_.failed_check = finished.failed_check;
+  summary_.earlier = finished.earlier;
   const CompletionKind kind = finished.completion.kind;
   if (kind != CompletionKind::exited && kind != CompletionKind::limited) {
     return fail(completion_error(finished));
+  }
+  if (spoiled_) {
+    return fail(*spoiled_);
   }
   summary_.length = summary_.length || kind == CompletionKind::limited;
   if (!parsed_) {

@@ -50,6 +50,7 @@ struct Summary {
   Duration total{}, load{}, prompt{}, eval{};
   lucid::Verdict verdict = lucid::Verdict::pending;
   std::string failed_check;
+  std::vector<lucid::Earlier> earlier;  ///< attempts that are not the answer
 };
 
 /// Reads one answer. Destroying it cancels the work.
@@ -73,6 +74,7 @@ class AnswerReader {
  private:
   /// Nothing while there is nothing to tell.
   Result<std::optional<Part>> take(lucid::AnswerEvent event);
+  Result<void> take_piece(const job::OutputPiece& piece);
   Result<void> take_text(std::string_view text);
   Result<void> take_notes(ByteView bytes);
   Result<void> take_note(std::string_view line);
@@ -91,6 +93,7 @@ class AnswerReader {
   TextJoin join_;
   std::string line_;  // of a note, until its end
   bool parsed_ = false;
+  std::optional<Error> spoiled_;  ///< what came is no answer; told unless a restart cures it
   std::size_t bytes_ = 0;
   Part pending_;
 

@@ -158,6 +158,19 @@ TEST(Answers, GoOnAfterARestartWithTheSameWords) {
   EXPECT_EQ(calls, 2U);
 }
 
+TEST(Answers, ASpoiledNoteIsCuredByARestart) {
+  for (const Mode mode : {Mode::stream, Mode::whole}) {
+    const Heard cured = hear(
+        {text("he"), note("no note\n"), text("?"), lucid::Restart{}, text("hello"), done()}, mode);
+    EXPECT_FALSE(cured.error);
+    EXPECT_TRUE(cured.content().ends_with("hello")) << cured.content();
+    EXPECT_EQ(cured.content().find('?'), std::string::npos);
+    const Heard alone = hear({text("he"), note("no note\n"), text("?"), done()}, mode);
+    ASSERT_TRUE(alone.error);
+    EXPECT_EQ(alone.error->code, Code::protocol);
+  }
+}
+
 TEST(Answers, StartOverWhenNothingWasTold) {
   const Heard heard = hear({text("lies"), lucid::Restart{}, text("truth"), done()}, Mode::whole);
   ASSERT_EQ(heard.parts.size(), 4U);
@@ -207,6 +220,7 @@ TEST(Answers, AreBounded) {
   std::vector<AnswerEvent> endless(65, text(piece));
   EXPECT_EQ(hear(std::move(endless)).error->code, Code::too_large);
   std::vector<AnswerEvent> line(5, note(piece));
+  line.push_back(done());
   EXPECT_EQ(hear(std::move(line)).error->code, Code::protocol);
 }
 

@@ -71,19 +71,21 @@ Result<std::vector<float>> vector_of(const json::value& value) {
 }  // namespace
 
 std::vector<std::string> request_headers() {
-  return {"accept", "content-type", "x-lucid-local-only", "x-lucid-conversation"};
+  return {"accept", "content-type", "x-lucid-local-only", "x-lucid-conversation", "x-lucid-hedge"};
 }
 
 http::AccessPolicy access_policy(std::vector<std::string> hosts, std::vector<std::string> origins) {
   http::AccessPolicy out = http::local_programs(std::move(hosts), std::move(origins));
   out.exposed_headers =
-      "X-Lucid-Routed-Via, X-Lucid-Served-By, X-Lucid-Receipt-Verified, Retry-After";
+      "X-Lucid-Routed-Via, X-Lucid-Served-By, X-Lucid-Job, X-Lucid-Receipt-Verified, Retry-After";
   return out;
 }
 
 void read_headers(const http::Request& request, lucid::Ask& ask) {
   const auto local = request.headers.find("x-lucid-local-only");
   ask.local_only = local != request.headers.end() && is_yes(local->second);
+  const auto hedge = request.headers.find("x-lucid-hedge");
+  ask.hedge = hedge != request.headers.end() && is_yes(hedge->second);
   const auto conversation = request.headers.find("x-lucid-conversation");
   if (conversation != request.headers.end() &&
       conversation->second.size() <= kConversationBytesMax) {
@@ -98,6 +100,9 @@ http::Headers answer_headers(const lucid::Route& route, const Summary* summary) 
   }
   if (!route.served_by.empty()) {
     out.emplace_back("X-Lucid-Served-By", route.served_by);
+  }
+  if (!route.job_id.empty()) {
+    out.emplace_back("X-Lucid-Job", route.job_id);
   }
   out.emplace_back("X-Lucid-Receipt-Verified",
                    verdict_text(summary == nullptr ? lucid::Verdict::pending : summary->verdict));
@@ -117,6 +122,19 @@ std::string x_lucid(const lucid::Route& route, const Summary& summary) {
   if (summary.verdict == lucid::Verdict::refused) {
     out += R"(,"failed_check":)";
     append_quoted(out, summary.failed_check);
+  }
+  if (!summary.earlier.empty()) {
+    out += R"(,"earlier":[)";
+    for (const lucid::Earlier& one : summary.earlier) {
+      out += &one == &summary.earlier.front() ? R"({"job":)" : R"(,{"job":)";
+      append_quoted(out, one.job_id);
+      out += R"(,"served_by":)";
+      append_quoted(out, one.served_by);
+      out += R"(,"result":)";
+      append_quoted(out, one.result);
+      out += '}';
+    }
+    out += ']';
   }
   return out += '}';
 }

@@ -38,13 +38,14 @@ using FaceRef = std::shared_ptr<Face>;
 [[nodiscard]] http::AccessPolicy access_policy(std::vector<std::string> hosts,
                                                std::vector<std::string> origins);
 
-/// Local-only and conversation of a request's headers.
+/// Local-only, hedging and conversation of a request's headers.
 void read_headers(const http::Request& request, lucid::Ask& ask);
 
-/// X-Lucid-Routed-Via, X-Lucid-Served-By, X-Lucid-Receipt-Verified. `summary` null: a stream, whose
-/// verdict is pending.
+/// X-Lucid-Routed-Via, X-Lucid-Served-By, X-Lucid-Job, X-Lucid-Receipt-Verified. `summary` null: a
+/// stream, whose verdict is pending.
 [[nodiscard]] http::Headers answer_headers(const lucid::Route& route, const Summary* summary);
-/// {"receipt", "verified", "routed_via", "served_by"}, and "failed_check" when refused.
+/// {"receipt", "verified", "routed_via", "served_by"}, "failed_check" when refused, and "earlier"
+/// when others were asked too.
 [[nodiscard]] std::string x_lucid(const lucid::Route& route, const Summary& summary);
 
 /// Status of an error: those of spec/errors.md, but 500 for what only the node can answer for.

@@ -87,6 +87,11 @@ TEST(Faces, NameTheVerdict) {
   const lucid::Route route{"local", "P", "j\"1"};
   EXPECT_EQ(x_lucid(route, summary),
             R"({"receipt":"j\"1","verified":"pending","routed_via":"local","served_by":"P"})");
+  summary.earlier = {{"0a", "12D3KooWOther", "lost"}, {"0b", "12D3KooW", "refused"}};
+  EXPECT_TRUE(
+      x_lucid(route, summary)
+          .ends_with(R"(,"earlier":[{"job":"0a","served_by":"12D3KooWOther","result":"lost"},)"
+                     R"({"job":"0b","served_by":"12D3KooW","result":"refused"}]})"));
   EXPECT_EQ(answer_headers(route, &summary).back().second, "pending");
   summary.verdict = lucid::Verdict::verified;
   EXPECT_EQ(answer_headers(route, &summary).back().second, "true");

@@ -222,11 +222,14 @@ TEST_F(OllamaChat, TextIsCutBetweenCharacters) {
 }
 
 TEST_F(OllamaChat, HeadersReachTheAsk) {
-  server.post("/api/chat", chat(""), "X-Lucid-Local-Only: Yes\r\nX-Lucid-Conversation: c7\r\n");
+  server.post("/api/chat", chat(""),
+              "X-Lucid-Local-Only: Yes\r\nX-Lucid-Conversation: c7\r\nX-Lucid-Hedge: 1\r\n");
   EXPECT_TRUE(server.node.asks.back().local_only);
+  EXPECT_TRUE(server.node.asks.back().hedge);
   EXPECT_EQ(server.node.asks.back().conversation, "c7");
   server.post("/api/chat", chat(""), "X-Lucid-Local-Only: no\r\n");
   EXPECT_FALSE(server.node.asks.back().local_only);
+  EXPECT_FALSE(server.node.asks.back().hedge);
 }
 
 TEST_F(OllamaChat, ErrorsBeforeTheFirstLineKeepTheirStatus) {

@@ -55,6 +55,8 @@ Attempt::Attempt(Context context, identity::PublicKey provider)
       provider_(provider),
       alarm_(context_.world.clock, context_.world.executor),
       cancel_alarm_(context_.world.clock, context_.world.executor),
+      output_alarm_(context_.world.clock, context_.world.executor),
+      offered_(context_.world.clock.now()),
       sender_ended_(context_.world.executor) {}
 
 Task<AttemptResult> Attempt::run() {
@@ -71,11 +73,13 @@ Task<AttemptResult> Attempt::run() {
   }
   alarm_.stop();
   cancel_alarm_.stop();
+  output_alarm_.stop();
   // Nothing of this attempt touches the caller's input or observer from here.
   if (link_) link_->reset({Code::connection_closed, "the attempt is over", {}});
   if (!talked) co_return failed(std::move(talked).error());
   AttemptResult result;
   result.saw_output = output_length_ > 0;
+  result.first_output = first_output_;
   result.outcome = judge();
   co_return result;
 }
@@ -85,6 +89,7 @@ AttemptResult Attempt::failed(Error error) const {
   result.error = std::move(error);
   result.saw_output = output_length_ > 0;
   result.retry_after_ms = retry_after_ms_;
+  result.stalled = stalled_;
   if (context_.cancel.requested()) result.error = {Code::cancelled, "the job was cancelled", {}};
   return result;
 }
@@ -128,6 +133,7 @@ Task<Result<void>> Attempt::converse() {
   alarm_.set(clock.now() + context_.limits.answer_max, [this] {
     link_->reset({Code::timed_out, name(provider_) + " did not answer the offer", {}});
   });
+  expect_output(context_.limits.first_output_max);
   PHASE_CO_TRY_VOID(co_await offer());
   context_.observer.on_accepted();
   const Duration run_max = std::chrono::milliseconds(context_.request.wall_limit_ms);
@@ -153,7 +159,31 @@ Task<Result<void>> Attempt::converse() {
   co_return Result<void>{};
 }
 
+void Attempt::expect_output(Duration within) {
+  if (within == Duration{0} && !output_due_) return;
+  const bool watched = output_due_.has_value();
+  const Instant due = context_.world.clock.now() + within;
+  // Set anew for each token it would cost a coroutine each; only an earlier time needs that.
+  const bool sooner = watched && due < *output_due_;
+  output_within_ = within;
+  output_due_ = due;
+  if (within == Duration{0}) return output_alarm_.stop();
+  if (!watched || sooner) watch_output();
+}
+
+void Attempt::watch_output() {
+  output_alarm_.set(*output_due_, [this] {
+    if (context_.world.clock.now() < *output_due_) return watch_output();
+    stalled_ = true;
+    const auto seconds = std::chrono::ceil<std::chrono::seconds>(output_within_).count();
+    link_->reset({Code::timed_out,
+                  name(provider_) + " made no output for " + std::to_string(seconds) + " s",
+                  "try again: others are asked first"});
+  });
+}
+
 Task<Result<void>> Attempt::offer() {
+  offered_ = context_.world.clock.now();
   offer::Open open;
   open.manifest = manifest_->envelope;
   open.checkpoint_bytes = context_.request.checkpoint_bytes;
@@ -218,6 +248,7 @@ Result<bool> Attempt::take(offer::Frame& frame) {
   if (auto* statement = std::get_if<offer::ReceiptFrame>(&frame)) {
     if (statement->envelope.empty()) return fail(Code::protocol, "an empty receipt");
     receipt_ = std::move(statement->envelope);
+    output_alarm_.stop();
     // What is left is courtesy, and has its own short time.
     alarm_.set(context_.world.clock.now() + context_.limits.cancel_max, [this] {
       link_->reset({Code::timed_out, "the provider did not end the conversation", {}});
@@ -235,6 +266,8 @@ Result<void> Attempt::take_output(job::OutputPiece piece) {
   }
   chain_.append(piece.stream, piece.data);
   output_length_ += piece.data.size();
+  if (!first_output_) first_output_ = context_.world.clock.now() - offered_;
+  expect_output(context_.limits.output_silence_max);
   context_.observer.on_output(piece);
   return {};
 }

@@ -39,6 +39,8 @@ struct AttemptResult {
   Error error;                     // when there is no outcome
   bool saw_output = false;
   std::optional<std::uint64_t> retry_after_ms;
+  bool stalled = false;                  // it beat and made no output
+  std::optional<Duration> first_output;  // from the offer
 };
 
 class Attempt : public std::enable_shared_from_this<Attempt> {
@@ -67,6 +69,8 @@ class Attempt : public std::enable_shared_from_this<Attempt> {
   [[nodiscard]] Result<bool> take(offer::Frame& frame);
   [[nodiscard]] Result<void> take_output(job::OutputPiece piece);
   [[nodiscard]] Result<void> take_checkpoint(ByteView envelope);
+  void expect_output(Duration within);
+  void watch_output();
   [[nodiscard]] Task<void> send_parts();
   [[nodiscard]] Task<Result<void>> send_module();
   [[nodiscard]] Task<Result<void>> send_stdin();
@@ -83,6 +87,12 @@ class Attempt : public std::enable_shared_from_this<Attempt> {
   std::shared_ptr<link::Link> link_;
   Alarm alarm_;         // answer, then the attempt as a whole
   Alarm cancel_alarm_;  // cancel → receipt
+  Alarm output_alarm_;  // to the next output; set anew only when it fires
+  std::optional<Instant> output_due_;
+  Duration output_within_{0};
+  Instant offered_;
+  std::optional<Duration> first_output_;
+  bool stalled_ = false;
   std::optional<std::uint64_t> retry_after_ms_;
   bool module_held_ = false;
 

@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <tuple>
 
 #include "protocol/requester/choose_internal.h"
 
@@ -12,6 +13,10 @@ constexpr Duration kLoadCost = 500ms;
 
 std::string_view runtime_class(std::string_view runtime) {
   return runtime.substr(0, runtime.find('-'));
+}
+
+bool has_place(const Candidate& candidate) {
+  return candidate.capabilities.jobs_running < candidate.capabilities.jobs_max;
 }
 
 Duration cost(const Candidate& candidate) {
@@ -47,11 +52,18 @@ std::string misfit(const offer::Capabilities& has, const Request& request) {
   return {};
 }
 
-std::vector<Candidate> choose(std::vector<Candidate> found, const Request& request) {
+std::vector<Candidate> choose(std::vector<Candidate> found, const Request& request,
+                              const Record* record, Instant now) {
   std::erase_if(found, [&](const Candidate& candidate) {
     return !misfit(candidate.capabilities, request).empty();
   });
-  std::ranges::stable_sort(found, {}, cost);
+  const auto place = [&](const Candidate& candidate) {
+    const bool last = record != nullptr && record->comes_last(candidate.key, now);
+    const bool preferred = request.preferred == candidate.key && has_place(candidate);
+    const Duration known = record == nullptr ? Duration{0} : record->cost(candidate.key, now);
+    return std::tuple(last, !preferred, cost(candidate) + known);
+  };
+  std::ranges::stable_sort(found, {}, place);
   return found;
 }
 

@@ -1,5 +1,6 @@
 #include "protocol/requester/requester.h"
 
+#include <algorithm>
 #include <deque>
 
 #include "base/event.h"
@@ -68,7 +69,12 @@ Task<Result<void>> discover(Search& search) {
   Result<std::vector<Candidate>> found =
       co_await search.world.network.find(std::move(wanted), deadline);
   if (!found) co_return fail(std::move(found).error());
-  const std::vector<Candidate> fit = choose(*found, search.request);
+  std::erase_if(*found, [&](const Candidate& candidate) {
+    const auto& excluded = search.request.excluded;
+    return std::ranges::find(excluded, candidate.key) != excluded.end();
+  });
+  const std::vector<Candidate> fit =
+      choose(*found, search.request, search.world.record, search.world.clock.now());
   if (fit.empty()) co_return fail(no_provider(*found, search.request));
   for (const Candidate& candidate : fit) {
     search.places.push_back({candidate.key, 0, Duration{0}});
@@ -118,10 +124,28 @@ Task<bool> prepare_retry(Search& search, std::size_t attempt) {
   co_return true;
 }
 
+/// Why others are asked instead, in the record's words. Busy is no fault.
+void remember(Search& search, const identity::PublicKey& key, const AttemptResult& result) {
+  Record* const record = search.world.record;
+  if (record == nullptr || search.cancel.requested()) return;
+  const Instant now = search.world.clock.now();
+  if (!result.outcome) {
+    if (result.error.code != Code::busy) record->failed(key, now);
+  } else if (!result.outcome->verdict.ok()) {
+    record->refused(key, now);
+  } else if (gave_up(*result.outcome)) {
+    record->failed(key, now);
+  } else {
+    record->succeeded(key, result.first_output, now);
+  }
+}
+
 /// Takes an attempt's result in. True when it settles the request.
 bool settle(Search& search, Place place, AttemptResult result) {
   search.saw_output = search.saw_output || result.saw_output;
+  remember(search, place.key, result);
   if (result.outcome) {
+    search.observer.on_outcome(*result.outcome);
     const bool good = result.outcome->verdict.ok() && !gave_up(*result.outcome);
     search.last_outcome = std::move(result.outcome);
     search.outcome_is_heard = true;
@@ -136,7 +160,7 @@ bool settle(Search& search, Place place, AttemptResult result) {
   search.observer.on_attempt_failed(place.key, result.error);
   search.last_error = result.error;
   if (search.cancel.requested()) return true;
-  if (worth_asking_again(result.error.code)) {
+  if (worth_asking_again(result.error.code) && !result.stalled) {
     ++place.asked;
     const std::uint64_t cap = static_cast<std::uint64_t>(
         std::chrono::duration_cast<std::chrono::milliseconds>(search.limits.retry_after_max)

@@ -17,6 +17,7 @@
 #include "protocol/manifest/manifest.h"
 #include "protocol/offer/frame.h"
 #include "protocol/receipt/receipt.h"
+#include "protocol/requester/record.h"
 #include "protocol/verify/verify.h"
 
 namespace phase::requester {
@@ -61,6 +62,8 @@ class StdinSource {
   [[nodiscard]] virtual bool rewind() = 0;
 };
 
+struct Outcome;
+
 /// Hears what happens, in order, on the requester's executor. Calls must not block.
 class Observer {
  public:
@@ -73,6 +76,8 @@ class Observer {
   virtual void on_output(const job::OutputPiece& piece) = 0;
   virtual void on_checkpoint(const receipt::Checkpoint& checkpoint) = 0;
   virtual void on_progress(const offer::Progress& progress) = 0;
+  /// An attempt ended with a receipt, good or bad; `run` returns the last of these.
+  virtual void on_outcome(const Outcome&) {}
   virtual void on_attempt_failed(const identity::PublicKey& provider, const Error& error) = 0;
   virtual void on_restart() = 0;
 };
@@ -88,6 +93,10 @@ struct Request {
   std::uint64_t checkpoint_bytes = 0;
   /// Only this provider; absent: the best of `Network::find`.
   std::optional<identity::PublicKey> provider;
+  /// Of those found, asked first as long as it has a place and nothing speaks against it.
+  std::optional<identity::PublicKey> preferred;
+  /// Not asked, whatever they offer.
+  std::vector<identity::PublicKey> excluded;
 };
 
 struct RequesterLimits {
@@ -100,7 +109,11 @@ struct RequesterLimits {
   Duration retry_backoff = 100ms;     ///< doubled per attempt, with jitter
   Duration manifest_lifetime = 600s;  ///< also how long an accepted job may wait for its run
   Duration retry_after_max = 5s;      ///< at most so long for a busy provider, whatever it says
-  Duration cancel_max = 5s;           ///< cancel → receipt; beyond it the stream is dropped
+  /// Open sent → first output, and from output to output until the receipt. A provider that only
+  /// beats or reports progress meanwhile is given up and not asked again. Zero: for as long as the
+  /// job may take.
+  Duration first_output_max{0}, output_silence_max{0};
+  Duration cancel_max = 5s;  ///< cancel → receipt; beyond it the stream is dropped
 };
 
 /// A finished attempt. Whatever the completion, a receipt exists and the verdict says whether it
@@ -139,6 +152,7 @@ class Requester {
     const identity::KeyPair& key;
     Network& network;
     asio::any_io_executor executor;
+    Record* record = nullptr;  ///< what is known of providers; null: nothing, and nothing is kept
   };
   Requester(World world, RequesterLimits limits) : world_(world), limits_(limits) {}
 

@@ -166,6 +166,40 @@ TEST_F(InferenceProcessTest, ALostProcessEndsItsRequests) {
   EXPECT_EQ(ask(chat("Hello")).text, "Hello! How can I help you today?");
 }
 
+/// What a stranger's template or grammar can make the engine do without end: the processor time of
+/// it is bounded (CpuGuard), and what it costs is its own process.
+TEST_F(InferenceProcessTest, ALoopingTemplateAndAnExplodingGrammarEndTheirProcessOnly) {
+  load("tiny-chat.f16.gguf");
+  auto looping = try_load(models() / "tiny-chat.f16.gguf");
+  auto exploding = try_load(models() / "tiny-chat.f16.gguf");
+  ASSERT_TRUE(looping && exploding);
+  const std::string endless =
+      "{%- for a in range(20000) %}{%- for b in range(20000) %}{%- for c in range(20000) %}"
+      "{%- endfor %}{%- endfor %}{%- endfor %}x";
+  // Each step doubles what it may be in the middle of.
+  const std::string doubling = R"(root ::= "x" root "y" | "x" root "z")";
+  InferenceRequest first =
+      chat("Hello", ",\"template\":" + boost::json::serialize(boost::json::string(endless)));
+  InferenceRequest second =
+      chat("Hello", ",\"grammar\":" + boost::json::serialize(boost::json::string(doubling)));
+  auto both = [](LoadedModel& a, InferenceRequest of_a, LoadedModel& b,
+                 InferenceRequest of_b) -> Task<Result<std::pair<Completion, Completion>>> {
+    PHASE_CO_TRY(auto one, co_await a.start(std::move(of_a)));  // both run from here
+    PHASE_CO_TRY(auto two, co_await b.start(std::move(of_b)));
+    PHASE_CO_TRY(Answer ended, co_await read(*one));
+    PHASE_CO_TRY(Answer too, co_await read(*two));
+    co_return std::pair(ended.end.completion, too.end.completion);
+  };
+  const auto ended = wait(both(**looping, std::move(first), **exploding, std::move(second)));
+  ASSERT_TRUE(ended) << ended.error().text();
+  const Completion lost{CompletionKind::failed, 0, "worker_lost"};
+  EXPECT_EQ(ended->first, lost);
+  EXPECT_EQ(ended->second, lost);
+  EXPECT_TRUE((*looping)->ended() && (*exploding)->ended());
+  EXPECT_FALSE(model_->ended());
+  EXPECT_EQ(ask(chat("Hello")).text, "Hello! How can I help you today?");
+}
+
 TEST_F(InferenceProcessTest, AModelThatIsUnloadedLeavesNoProcess) {
   load("tiny-chat.f16.gguf");
   const pid_t pid = model_pid();
