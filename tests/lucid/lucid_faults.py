@@ -222,7 +222,8 @@ class Replay(Mesh):
         stream.close()
         poll(lambda: asker.ask("GET", f"/api/receipts/{job}?part=receipt").status == 200,
              "the partial receipt")
-        print(f"  cancel to partial receipt at the asker: {(time.monotonic() - left) * 1000:.1f} ms")
+        took = (time.monotonic() - left) * 1000
+        print(f"  cancel to partial receipt at the asker: {took:.1f} ms")
         self.assertEqual(self.verified(asker, job), 0, self.shown)
         self.assertIn("cancelled", self.shown)
 
