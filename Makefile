@@ -30,7 +30,7 @@ build = cmake --build $(1) --target $(2) || { \
   echo "make: the build failed; the first error above counts. After a change of compiler or" \
        "distribution, 'make clean' and the same command again."; exit 1; }
 
-.PHONY: help demo demo-lucid models setup build test test-long bench format tidy clean install programs
+.PHONY: help demo demo-lucid models setup build test test-long bench bench-lucid format tidy clean install programs
 
 help:
 	@echo 'Phase: run WebAssembly jobs on machines you do not trust, and get a receipt that verifies.'
@@ -42,6 +42,7 @@ help:
 	@echo '  make test        build what is missing and run every test but the long ones'
 	@echo '  make test-long   fuzzing, sanitizers, static analysis, thousands of simulated meshes'
 	@echo '  make bench       the rows of SPECIFICATION.md'
+	@echo '  make bench-lucid builds llama-server from one llama.cpp with our worker (20 min), both compared'
 	@echo '  make format      clang-format over the C++ sources'
 	@echo '  make install     into $(PREFIX) (PREFIX=..., DESTDIR=...)'
 	@echo '  make clean       remove $(BUILD)/ and its siblings; the cache stays in $(PHASE_CACHE_DIR)'
@@ -80,6 +81,19 @@ bench:
 	@$(call build,$(BUILD),bench_programs programs)
 	@for program in $(BUILD)/bench/*; do echo "== $$(basename $$program)"; $$program; done
 	@echo '== nodes'; python3 tests/bench_node/nodes.py --build $(BUILD)
+	@$(MAKE) models
+	@echo '== lucid'; both=$(BUILD)-baseline; [ -x $$both/bin/llama-server ] || both=$(BUILD); \
+	  python3 tests/bench_lucid/lucid.py --build $$both
+
+# llama-server and our worker from the same llama.cpp with the same flags, and the figures of both.
+bench-lucid:
+	@tools/setup --set test
+	@$(MAKE) models
+	@python3 tools/models/make_models.py --only random-300m --out $(PHASE_CACHE_DIR)/models
+	@mkdir -p $(BUILD)-baseline; source=$$(tools/baseline); \
+	  $(call configure,$(BUILD)-baseline,-DPHASE_TESTS=ON -DPHASE_LLAMA_SOURCE=$$source)
+	@$(call build,$(BUILD)-baseline,llama-server lucidd load_client plain_loop receipt_cost)
+	@python3 tests/bench_lucid/lucid.py --build $(BUILD)-baseline
 
 format:
 	@tools/format --write
@@ -93,4 +107,4 @@ install: build
 	       "without: make install PREFIX=\$$HOME/.local"; exit 1; }
 
 clean:
-	rm -rf $(BUILD) $(BUILD)-fuzz $(BUILD)-sanitize
+	rm -rf $(BUILD) $(BUILD)-fuzz $(BUILD)-sanitize $(BUILD)-baseline

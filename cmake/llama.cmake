@@ -2,12 +2,15 @@
 # src/worker/inference (inside) only, as phase::llama.
 #   PHASE_INFERENCE                            the language model worker; OFF leaves llama.cpp out of the build
 #   PHASE_CUDA, _VULKAN, _HIP, _METAL          ggml's back ends of these names; each needs its SDK
+#   PHASE_LLAMA_SOURCE                         another source tree, with llama-server as a target: for
+#                                              the figures beside it (tools/baseline), not for shipping
 
 option(PHASE_INFERENCE "Build the language model worker (llama.cpp)" ON)
 option(PHASE_CUDA "Inference on NVIDIA processors" OFF)
 option(PHASE_VULKAN "Inference through Vulkan" OFF)
 option(PHASE_HIP "Inference on AMD processors (ROCm)" OFF)
 option(PHASE_METAL "Inference on Apple processors" OFF)
+set(PHASE_LLAMA_SOURCE "" CACHE PATH "For figures: build against this llama.cpp, and its llama-server")
 
 # The folder of llama.cpp's sources, into `variable`. Fetches the crate when it is not there yet.
 function(phase_llama_source variable)
@@ -31,7 +34,11 @@ endfunction()
 
 # A function, so that what is set for llama.cpp stays here.
 function(phase_add_llama)
-  phase_llama_source(source)
+  if(PHASE_LLAMA_SOURCE)
+    set(source "${PHASE_LLAMA_SOURCE}")
+  else()
+    phase_llama_source(source)
+  endif()
   set(BUILD_SHARED_LIBS OFF)
   set(CMAKE_CXX_STANDARD 17)
   # Kernels want -O3. Parsing strangers' files wants checked containers.
@@ -46,6 +53,11 @@ function(phase_add_llama)
   foreach(part TESTS EXAMPLES TOOLS SERVER APP UI)
     set(LLAMA_BUILD_${part} OFF)
   endforeach()
+  if(PHASE_LLAMA_SOURCE)
+    set(LLAMA_BUILD_TOOLS ON)
+    set(LLAMA_BUILD_SERVER ON)
+    set(CMAKE_RUNTIME_OUTPUT_DIRECTORY "${CMAKE_BINARY_DIR}/bin")
+  endif()
   foreach(part ALL_WARNINGS USE_PREBUILT_UI OPENSSL SUBPROCESS LLGUIDANCE)
     set(LLAMA_${part} OFF)
   endforeach()

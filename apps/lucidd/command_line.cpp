@@ -9,6 +9,8 @@ constexpr const char* kExamples = R"(
 Examples:
   lucidd --model-dir ~/models                   # every *.gguf there, at http://127.0.0.1:11434
   lucidd                                        # an Ollama folder if there is one, else echo
+  lucidd --worker llama-server --upstream http://127.0.0.1:8080
+                                                # a llama-server that runs already, with receipts
   lucidd --mesh --bootstrap-peer /ip4/192.0.2.1/udp/4001/quic-v1/p2p/12D3KooW...
                                                 # models that are not here: asked of peers
   lucidd policy check ~/.config/lucidd/policy.toml
@@ -23,7 +25,10 @@ void add_models(CLI::App& app, CommandLine& out) {
       ->check(CLI::IsMember({"worker", "relay"}))
       ->group(group);
   app.add_option("--worker", out.worker, "auto: llama-cpp when there is a model folder, else echo")
-      ->check(CLI::IsMember({"auto", "echo", "llama-cpp"}))
+      ->check(CLI::IsMember({"auto", "echo", "llama-cpp", "llama-server"}))
+      ->group(group);
+  app.add_option("--upstream", out.upstream,
+                 "URL of the llama-server that runs the models (--worker llama-server)")
       ->group(group);
   app.add_flag("--no-local-worker", out.no_local_worker, "As --mode relay")->group(group);
   app.add_option("--model-dir", out.model_dir, "Folder of *.gguf files")->group(group);

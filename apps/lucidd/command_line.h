@@ -29,6 +29,7 @@ struct CommandLine {
   Verb verb = Verb::serve;
   std::string mode = "worker";
   std::string worker = "auto";
+  std::optional<std::string> upstream;
   bool no_local_worker = false;
   std::optional<std::filesystem::path> model_dir, ollama_models;
   std::int32_t gpu_layers = -1;

@@ -30,6 +30,9 @@ void tell_what_runs(spdlog::logger& log, const Settings& settings) {
   const auto& node = settings.node;
   if (!node.serves) {
     log.info("relay: no model runs here");
+  } else if (node.upstream) {
+    log.warn("worker llama-server: {} runs the models, outside any sandbox of this node",
+             node.upstream->text());
   } else if (settings.worker == "echo") {
     log.info("worker echo: answers are the last message reversed; --model-dir DIR for models");
   } else {

@@ -125,10 +125,34 @@ Result<void> read_tls(const CommandLine& line, Settings& out) {
   return {};
 }
 
+/// The llama-server that runs the models, which then are not looked for here.
+Result<void> read_upstream(const CommandLine& line, Settings& out) {
+  if (line.worker == "llama-server" && !line.upstream) {
+    return fail(Code::invalid_argument, "--worker llama-server needs --upstream URL",
+                "--upstream http://127.0.0.1:8080, where llama-server --port 8080 listens");
+  }
+  if (!line.upstream) return {};
+  if (line.worker != "llama-server" && line.worker != "auto") {
+    return fail(Code::invalid_argument,
+                "--upstream goes with --worker llama-server, not with " + line.worker);
+  }
+  if (line.model_dir || line.ollama_models) {
+    return fail(Code::invalid_argument, "--upstream has models of its own",
+                "leave --model-dir and --ollama-models out");
+  }
+  PHASE_TRY(lucid::UpstreamUrl url, lucid::parse_upstream_url(*line.upstream));
+  out.worker = "llama-server";
+  if (out.node.serves) out.node.upstream = std::move(url);
+  return {};
+}
+
 /// Which models, and so which worker: said at start.
 Result<void> choose_worker(const CommandLine& line, const Environment& environment,
                            const fs::path& program_folder, Settings& out) {
   auto& node = out.node;
+  node.serves = !line.no_local_worker && line.mode != "relay";
+  PHASE_TRY_VOID(read_upstream(line, out));
+  if (line.upstream) return {};
   std::error_code error;
   if (line.model_dir) {
     if (!fs::is_directory(*line.model_dir, error)) {
@@ -149,7 +173,6 @@ Result<void> choose_worker(const CommandLine& line, const Environment& environme
     return fail(Code::invalid_argument, "--worker llama-cpp needs models",
                 "give --model-dir DIR, or --ollama-models DIR");
   }
-  node.serves = !line.no_local_worker && line.mode != "relay";
   node.catalog.echo = node.serves && out.worker == "echo";
   const fs::path worker = line.worker_path.value_or(program_folder / "phase-worker");
   // What `auto` found nothing for may still be pulled later, and is read and run by the same

@@ -29,7 +29,7 @@ struct Settings {
   std::optional<std::filesystem::path> tls_certificate, tls_key;  ///< both, or neither
   DnsOptions dns;
   bool require_verified = false;
-  std::string worker;  ///< "echo" or "llama-cpp": what was chosen
+  std::string worker;  ///< "echo", "llama-cpp" or "llama-server": what was chosen
   std::uint64_t drain_seconds = 30;
   std::string log_format, log_level;
 };

@@ -81,5 +81,28 @@ TEST(Settings, WrongWordsAreNamed) {
   EXPECT_EQ(load(needs, {}).error().code, Code::invalid_argument);
 }
 
+TEST(Settings, AnUpstreamRunsTheModelsInsteadOfThisNode) {
+  CommandLine line;
+  line.worker = "llama-server";
+  auto settings = load(line, {});
+  ASSERT_FALSE(settings);
+  EXPECT_NE(settings.error().text().find("--upstream"), std::string::npos);
+  line.upstream = "http://127.0.0.1:8080";
+  settings = load(line, {});
+  ASSERT_TRUE(settings) << settings.error().text();
+  EXPECT_EQ(settings->worker, "llama-server");
+  ASSERT_TRUE(settings->node.upstream);
+  EXPECT_EQ(settings->node.upstream->port, 8080);
+  EXPECT_TRUE(settings->node.worker_path.empty()) << "no engine of ours runs";
+  EXPECT_FALSE(settings->node.catalog.echo);
+  line.worker = "auto";
+  EXPECT_TRUE(load(line, {})) << "a URL says which worker";
+  line.model_dir = "/";
+  EXPECT_FALSE(load(line, {}));
+  line.model_dir.reset();
+  line.upstream = "https://box";
+  EXPECT_FALSE(load(line, {}));
+}
+
 }  // namespace
 }  // namespace phase::lucidd

@@ -42,6 +42,10 @@ struct Tokens {
   /// False when full, or when nobody is left to take it.
   bool put() { return !*ended && channel.try_send(boost::system::error_code{}); }
   Task<bool> take() {
+    // What is there is taken at once; only who waits goes through the executor.
+    bool taken = false;
+    channel.try_receive([&taken](boost::system::error_code error) { taken = !error; });
+    if (taken) co_return true;
     auto [error] = co_await channel.async_receive(asio::as_tuple(asio::use_awaitable));
     co_return !error;
   }

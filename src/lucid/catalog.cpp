@@ -61,6 +61,7 @@ struct Catalog::State {
       std::shared_ptr<State> self, fs::path file, FileStamp at,
       std::optional<job::ArtifactRef> content = std::nullopt);
   void take(LocalModelPtr model);
+  void take_fixed();
 
   World world;
   Options options;
@@ -79,7 +80,7 @@ struct Catalog::State {
 Result<std::unique_ptr<Catalog>> Catalog::open(World world, Options options) {
   PHASE_TRY_VOID(make_folders(options.data_dir));
   auto state = std::make_shared<State>(world, std::move(options));
-  if (state->options.echo) state->take(echo_model());
+  state->take_fixed();
   return std::unique_ptr<Catalog>(new Catalog(std::move(state)));
 }
 
@@ -93,6 +94,12 @@ Catalog::~Catalog() {
 void Catalog::State::take(LocalModelPtr model) {
   by_content[model->content.id] = model;
   by_name[model->name] = std::move(model);
+}
+
+// Models that no file stands for.
+void Catalog::State::take_fixed() {
+  if (options.echo) take(echo_model());
+  for (const LocalModelPtr& model : options.elsewhere) take(model);
 }
 
 Task<Result<Facts>> Catalog::State::facts_of(std::shared_ptr<State> self, fs::path file,
@@ -167,7 +174,7 @@ Task<void> Catalog::State::refresh(std::shared_ptr<State> self) {
   }
   self->by_name = std::move(names);
   self->by_content = std::move(contents);
-  if (self->options.echo) self->take(echo_model());
+  self->take_fixed();
 }
 
 Task<void> Catalog::refresh() {
@@ -227,7 +234,7 @@ Result<sandbox::FileDescriptor> Catalog::open_weights(const LocalModel& model) c
 Task<Result<void>> Catalog::copy(ModelName from, ModelName to) {
   const auto state = state_;
   const LocalModelPtr model = co_await find(std::move(from));
-  if (model == nullptr || model->is_echo()) co_return fail(Code::not_found, "no such model");
+  if (model == nullptr || model->file.empty()) co_return fail(Code::not_found, "no such model");
   const fs::path blob = blob_path(model->content.sha256.hex());
   auto writes = [&]() -> Result<void> {
     std::error_code error;

@@ -34,13 +34,15 @@ inline constexpr Duration kRescanPause = 1s;
 
 struct LocalModel {
   ModelName name;
-  std::filesystem::path file;  ///< empty: answers itself (echo)
+  std::filesystem::path file;  ///< empty: no weights here (echo, upstream)
   job::ArtifactRef content;
   worker::ModelInfo info;
   ModelRecipe recipe;
   std::uint64_t modified_unix_ns = 0;
+  /// Of a model that another server runs (upstream.h): what is leased; else empty.
+  std::function<std::unique_ptr<worker::LoadedModel>()> opens;
 
-  [[nodiscard]] bool is_echo() const noexcept { return file.empty(); }
+  [[nodiscard]] bool is_echo() const noexcept { return file.empty() && !opens; }
 };
 using LocalModelPtr = std::shared_ptr<const LocalModel>;
 
@@ -54,6 +56,7 @@ class Catalog {
     std::filesystem::path ollama_dir;  ///< with manifests/ and blobs/; empty: none
     std::filesystem::path data_dir;    ///< this node's: made when missing
     bool echo = false;
+    std::vector<std::shared_ptr<const LocalModel>> elsewhere;  ///< that another server runs
   };
   struct World {
     Clock& clock;

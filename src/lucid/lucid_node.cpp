@@ -13,6 +13,7 @@
 #include "lucid/local_models.h"
 #include "lucid/pulls.h"
 #include "lucid/sharing.h"
+#include "lucid/upstream.h"
 #include "mesh/artifact_peers.h"
 #include "mesh/own_network.h"
 #include "mesh/told.h"
@@ -185,6 +186,7 @@ offer::Capabilities LucidNode::State::capabilities() const {
   out.jobs_running = provider->jobs_running();
   out.jobs_max = gate->policy().max_concurrent_remote_jobs;
   if (worker != nullptr) out.isolation = worker->isolation();
+  if (options.upstream) out.isolation = {"upstream"};
   out.open = gate->policy().allow_unauthenticated_jobs;
   if (!options.serves || !gate->takes_others() || gate->paused()) return out;
   out.kinds = {"inference"};
@@ -390,6 +392,11 @@ void LucidNode::State::close() {
 Task<Result<std::unique_ptr<LucidNode>>> LucidNode::start(World world, Options options) {
   auto state = std::make_shared<State>(world, std::move(options));
   std::unique_ptr<LucidNode> node(new LucidNode(state));  // takes down what was begun
+  if (state->options.upstream) {
+    UpstreamUrl url = *state->options.upstream;
+    PHASE_CO_TRY(state->options.catalog.elsewhere,
+                 co_await upstream_models(world.executor, world.clock, std::move(url)));
+  }
   PHASE_CO_TRY_VOID(state->open_models());
   PHASE_CO_TRY_VOID(state->open_policy());
   state->open_provider();
@@ -440,6 +447,7 @@ NodeStatus LucidNode::status() const {
   NodeStatus out{identity::PeerId::from(state_->world.key.public_key())};
   out.agent = state_->options.agent;
   out.worker = !state_->options.serves        ? "none"
+               : state_->options.upstream     ? "llama-server"
                : state_->options.catalog.echo ? "echo"
                                               : "llama-cpp";
   out.isolated = state_->options.isolated;

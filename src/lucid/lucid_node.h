@@ -20,6 +20,7 @@
 #include "lucid/model_pool.h"
 #include "lucid/node_view.h"
 #include "lucid/service.h"
+#include "lucid/upstream_http.h"
 #include "mesh/mesh.h"
 
 namespace phase::lucid {
@@ -41,6 +42,7 @@ class LucidNode final : public NodeView {
     Service::Options service;  ///< without `resolve` and `may_leave`: by `mesh_models`
     std::string worker_path;   ///< phase-worker; empty: echo only
     bool isolated = true;
+    std::optional<UpstreamUrl> upstream;  ///< a llama-server that runs the models instead
     std::string devices;                             ///< InferenceWorker::Options::devices
     bool serves = true;                              ///< false: runs nothing itself (relay)
     std::optional<phase::mesh::Mesh::Options> mesh;  ///< absent: stays off the network

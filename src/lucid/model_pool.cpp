@@ -246,6 +246,10 @@ Task<void> ModelPool::State::wait_for_change() {
 Task<Result<void>> ModelPool::State::load(std::shared_ptr<Slot> slot, Progress progress) {
   const auto self = shared_from_this();
   const LocalModelPtr model = slot->model;
+  if (model->opens) {
+    slot->loaded = model->opens();
+    co_return Result<void>{};
+  }
   if (model->is_echo()) {
     slot->loaded = make_echo(model->info);
     co_return Result<void>{};

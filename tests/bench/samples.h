@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -26,6 +27,14 @@ class Samples {
     return sorted[static_cast<std::size_t>(share * static_cast<double>(sorted.size() - 1))];
   }
   [[nodiscard]] double p50() const { return percentile(0.5); }
+  /// Microseconds, in the order they were added, as a JSON list.
+  [[nodiscard]] std::string json() const {
+    std::string out = "[";
+    for (const double one : microseconds_) {
+      out += (out.size() > 1 ? "," : "") + std::to_string(static_cast<long long>(one));
+    }
+    return out + "]";
+  }
   /// One row: name, p50, p90, p99, count.
   void print(std::string_view name) const {
     std::printf("%-58.*s p50 %10.1f us   p90 %10.1f   p99 %10.1f   n %zu\n",

@@ -385,15 +385,21 @@ Outcome Attempt::judge() {
   Outcome outcome = refused(verify::Check::receipt_form, {});
   // The run may have ended before its stdin: then the receipt is for a beginning of it, which must
   // be a beginning of what we sent.
-  const auto opened = receipt::open(receipt_);
-  if (opened) outcome.input = sent_.at(opened->receipt.input.length).value_or(outcome.input);
+  const auto sent_until = [this, &outcome](const receipt::SignedReceipt& of) {
+    outcome.input = sent_.at(of.receipt.input.length).value_or(outcome.input);
+  };
   verify::Evidence evidence;
   evidence.manifest = outcome.manifest;
   evidence.provider = provider_;
-  if (!job::input_of(context_.request.job)) evidence.input = outcome.input;
+  if (!job::input_of(context_.request.job)) {
+    const auto opened = receipt::open(receipt_);
+    if (opened) sent_until(*opened);
+    evidence.input = outcome.input;
+  }
   evidence.output = outcome.output;
   evidence.salt = salt_;
   outcome.verdict = verify::check(receipt_, evidence, context_.request.level);
+  if (outcome.verdict.ok()) sent_until(outcome.verdict.verified->get());
   return outcome;
 }
 

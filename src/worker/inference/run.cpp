@@ -9,6 +9,13 @@ namespace {
 
 constexpr std::uint64_t kNsPerS = 1'000'000'000, kNsPerUs = 1'000;
 
+// No chance, no grammar: the largest logit under the penalties.
+std::optional<Greedy> greedy_of(const common_params_sampling& sampling) {
+  if (sampling.temp > 0 || !sampling.grammar.empty()) return std::nullopt;
+  return Greedy({static_cast<std::size_t>(std::max(sampling.penalty_last_n, 0)),
+                 sampling.penalty_repeat, sampling.penalty_freq, sampling.penalty_present});
+}
+
 // Log of the sum of exponentials: what turns logits into log probabilities.
 double normalizer(const float* logits, std::size_t count) {
   const float largest = *std::max_element(logits, logits + count);
@@ -29,6 +36,7 @@ Run::Run(Begin begin, Prepared prepared, common_sampler_ptr sampler)
     : begin_(std::move(begin)),
       prepared_(std::move(prepared)),
       sampler_(std::move(sampler)),
+      greedy_(sampler_ == nullptr ? greedy_of(prepared_.sampling) : std::nullopt),
       gate_(prepared_.stops) {
   if (prepared_.parser) reader_.emplace(*prepared_.parser);
 }
@@ -36,17 +44,25 @@ Run::Run(Begin begin, Prepared prepared, common_sampler_ptr sampler)
 Fit<std::unique_ptr<Run>> Run::make(const Model& model, Begin begin, Prepared prepared) {
   common_sampler_ptr sampler;
   try {
-    sampler.reset(common_sampler_init(model.model.get(), prepared.sampling));
+    if (!greedy_of(prepared.sampling)) {
+      sampler.reset(common_sampler_init(model.model.get(), prepared.sampling));
+    }
   } catch (const std::exception& error) {
     return unfit(End::grammar_malformed, error.what() + std::string(" ") + EngineLog::take());
   }
   // Penalties look at the end of the prompt, too.
   const auto window = static_cast<std::size_t>(std::max(prepared.sampling.penalty_last_n, 0));
   const std::size_t from = prepared.tokens.size() - std::min(prepared.tokens.size(), window);
-  for (std::size_t i = from; i < prepared.tokens.size(); i++) {
-    common_sampler_accept(sampler.get(), prepared.tokens[i], false);
+  std::unique_ptr<Run> run(new Run(std::move(begin), std::move(prepared), std::move(sampler)));
+  for (std::size_t i = from; i < run->prompt().size(); i++) {
+    const llama_token token = run->prompt()[i];
+    if (run->greedy_) {
+      run->greedy_->accept(token);
+    } else {
+      common_sampler_accept(run->sampler_.get(), token, false);
+    }
   }
-  return std::unique_ptr<Run>(new Run(std::move(begin), std::move(prepared), std::move(sampler)));
+  return run;
 }
 
 void Run::start(std::size_t cached, Outbox& outbox) {
@@ -82,14 +98,26 @@ void Run::say(std::string_view text, Outbox& outbox) {
   probabilities_.clear();
 }
 
+llama_token Run::choose(const Model& model) {
+  if (greedy_) {
+    float* logits = llama_get_logits_ith(model.context.get(), row);
+    const auto count = static_cast<std::size_t>(llama_vocab_n_tokens(model.vocab));
+    const llama_token token = greedy_->choose({logits, count});
+    greedy_->accept(token);
+    return token;
+  }
+  const llama_token token = common_sampler_sample(sampler_.get(), model.context.get(), row);
+  common_sampler_accept(sampler_.get(), token, true);
+  return token;
+}
+
 bool Run::advance(const Model& model, Outbox& outbox) {
   if (generated_ == 0) {
     first_ns_ = monotonic_ns();
     outbox.say(Moved{id(), Stage::prompt, first_ns_ - started_ns_, prompt().size() - cached_});
   }
   try {
-    next_ = common_sampler_sample(sampler_.get(), model.context.get(), row);
-    common_sampler_accept(sampler_.get(), next_, true);
+    next_ = choose(model);
   } catch (const std::exception& error) {
     finish(End::grammar_malformed, error.what(), outbox);
     return true;

@@ -9,6 +9,7 @@
 
 #include "sampling.h"
 #include "worker/inference/answer_reader.h"
+#include "worker/inference/greedy.h"
 #include "worker/inference/notes.h"
 #include "worker/inference/outbox.h"
 #include "worker/inference/prepare.h"
@@ -51,12 +52,14 @@ class Run {
 
  private:
   Run(Begin begin, Prepared prepared, common_sampler_ptr sampler);
+  [[nodiscard]] llama_token choose(const Model& model);
   void note_probability(const Model& model, llama_token token, const std::string& piece);
   void say(std::string_view text, Outbox& outbox);
 
   Begin begin_;
   Prepared prepared_;
-  common_sampler_ptr sampler_;
+  common_sampler_ptr sampler_;    ///< null with `greedy_`
+  std::optional<Greedy> greedy_;  ///< no chance and no grammar: no list of candidates is made
   TextGate gate_;
   std::optional<AnswerReader> reader_;
   std::vector<TokenProbability> probabilities_;  ///< of tokens no note was written for
