@@ -181,7 +181,7 @@ ModelName name_of(std::string_view id) {
 void read_props(const json::object& props, worker::ModelInfo& info) {
   info.chat_template = text_at(props, "chat_template");
   if (info.chat_template.size() > kTemplateBytesMax) info.chat_template.clear();
-  info.chats = !info.chat_template.empty();
+  info.chats = true;
   const json::value* settings = props.if_contains("default_generation_settings");
   if (settings != nullptr && settings->is_object()) {
     info.context_tokens = count_at(settings->get_object(), "n_ctx");
@@ -241,12 +241,13 @@ Task<Result<std::vector<LocalModelPtr>>> upstream_models(asio::any_io_executor e
                                                          Clock& clock, UpstreamUrl url) {
   const Instant until = clock.now() + kUpstreamLoadMax;
   Result<std::string> props = co_await upstream_get(executor, url, "/props");
-  // 503 while it loads: its hint says so, and no other error has that code with an answer.
-  while (!props && props.error().hint == "it is still loading its model" && clock.now() < until) {
+  while (!props && props.error().code == Code::busy && clock.now() < until) {
     const auto slept = co_await clock.sleep_for(kLoadPollPause);
     if (!slept) break;
     props = co_await upstream_get(executor, url, "/props");
   }
+  // Other servers of OpenAI's API have no such page; chats and embeddings work with them.
+  if (!props && props.error().code == Code::not_found) props = "{}";
   if (!props) co_return fail(props.error());
   Result<std::string> models = co_await upstream_get(executor, url, "/v1/models");
   if (!models) co_return fail(models.error());

@@ -172,12 +172,12 @@ Task<Result<std::string>> upstream_get(asio::any_io_executor executor, UpstreamU
     if (piece->empty()) break;
     all += *piece;
   }
-  if (*status != 200) {
-    co_return fail(Code::unavailable,
-                   where + " answers " + std::to_string(*status) + ": " + printable(all, 200),
-                   *status == 503 ? "it is still loading its model" : "is it a llama-server?");
-  }
-  co_return all;
+  if (*status == 200) co_return all;
+  const std::string why =
+      where + " answers " + std::to_string(*status) + ": " + printable(all, 200);
+  if (*status == 503) co_return fail(Code::busy, why, "it is still loading its model");
+  if (*status == 404) co_return fail(Code::not_found, why, "is it a llama-server?");
+  co_return fail(Code::unavailable, why, "is it a llama-server?");
 }
 
 }  // namespace phase::lucid

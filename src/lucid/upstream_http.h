@@ -53,7 +53,8 @@ class UpstreamCall {
   std::unique_ptr<State> state_;
 };
 
-/// The whole answer to a GET. Errors: those above; Code::unavailable for a status that is not 200.
+/// The whole answer to a GET. Errors: those above; Code::not_found for status 404, busy for 503 (it
+/// loads its model), unavailable for others.
 [[nodiscard]] Task<Result<std::string>> upstream_get(asio::any_io_executor executor,
                                                      UpstreamUrl url, std::string route);
 

@@ -154,7 +154,6 @@ Result<void> put_chat(Members& request, json::object& out) {
   }
   out["messages"] = std::move(messages);
   out["stream_options"] = {{"include_usage", true}};
-  out["timings_per_token"] = false;
   put_think(request, out);
   return put_tools(request, out);
 }
