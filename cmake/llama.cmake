@@ -82,6 +82,9 @@ function(phase_add_llama)
     target_compile_options(ggml-vulkan PRIVATE
       "$<$<COMPILE_LANGUAGE:CXX>:SHELL:-include ${CMAKE_SOURCE_DIR}/cmake/vulkan_layer_settings.h>")
   endif()
+  if(TARGET mtmd)
+    target_compile_options(mtmd PRIVATE -O0)  # images: llama-server needs it, no figure does
+  endif()
   add_library(phase_llama INTERFACE)
   target_link_libraries(phase_llama INTERFACE llama-common llama)
   # src: llama-ext.h, where the library keeps what is not yet in its public header (memory by buffer).
