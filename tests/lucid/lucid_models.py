@@ -243,10 +243,10 @@ class Loading(Case):
 
 
 class Trouble(Case):
-    def lose_while_answering(self, node, lost):
+    def lose_while_answering(self, node, lost, model=TINY):
         """Kills processes of a node while it tells a story. Its last line says so."""
         self.says(node.chat("Hello"), HELLO)
-        stream = node.stream(STORY)
+        stream = node.stream(STORY, model=model)
         lines = iter(stream)
         next(lines)
         for number in (signal.SIGSTOP, signal.SIGKILL):  # so that it does not end before
@@ -262,8 +262,9 @@ class Trouble(Case):
         self.says(node.chat("Hello"), HELLO)
 
     def test_all_worker_processes_lost(self):
+        self.publish("random-20m.f16.gguf", "endless")
         node = self.tiny()
-        self.lose_while_answering(node, lambda workers: workers)
+        self.lose_while_answering(node, lambda workers: workers, "endless")  # whenever they are found
         answers = []
 
         def answered():
