@@ -86,6 +86,26 @@ class Load {
  private:
   static Task<void> ask_on(Load& self) {
     beast::tcp_stream stream(self.io_);
+    beast::flat_buffer buffer;
+    while (self.begun_ < self.plan_.requests && self.problem_.empty()) {
+      const std::size_t number = self.begun_++;
+      const http::request<http::string_body> asked = self.request(number);
+      const auto begin = Samples::Clock::now();
+      bool kept = stream.socket().is_open();
+      if (!kept) co_await connect(self, stream);
+      bool answered = co_await ask(self, stream, buffer, asked, begin);
+      if (!answered && kept && self.problem_.empty()) {
+        // A server may close a connection it kept, at any time: then on a new one.
+        kept = false;
+        co_await connect(self, stream);
+        answered = co_await ask(self, stream, buffer, asked, begin);
+      }
+      if (!answered && self.problem_.empty()) self.problem_ = "the connection was closed";
+    }
+  }
+
+  static Task<void> connect(Load& self, beast::tcp_stream& stream) {
+    stream.close();
     stream.expires_after(kAnswerMax);
     const tcp::endpoint to(asio::ip::address_v4::loopback(), self.plan_.port);
     auto [refused] = co_await stream.async_connect(to, kAwait);
@@ -95,11 +115,6 @@ class Load {
     }
     boost::system::error_code ignored;
     stream.socket().set_option(tcp::no_delay(true), ignored);
-    beast::flat_buffer buffer;
-    while (self.begun_ < self.plan_.requests && self.problem_.empty()) {
-      const std::size_t number = self.begun_++;
-      co_await ask(self, stream, buffer, number);
-    }
   }
 
   [[nodiscard]] http::request<http::string_body> request(std::size_t number) const {
@@ -113,37 +128,37 @@ class Load {
     return out;
   }
 
-  static Task<void> ask(Load& self, beast::tcp_stream& stream, beast::flat_buffer& buffer,
-                        std::size_t number) {
-    const http::request<http::string_body> asked = self.request(number);
+  /// False: the connection was closed before a byte of the answer came.
+  static Task<bool> ask(Load& self, beast::tcp_stream& stream, beast::flat_buffer& buffer,
+                        const http::request<http::string_body>& asked,
+                        Samples::Clock::time_point begin) {
     http::response_parser<http::string_body> answer;
     answer.body_limit(boost::none);
     answer.eager(true);
     stream.expires_after(kAnswerMax);
     Words words(self.plan_.mark);
-    const auto begin = Samples::Clock::now();
     std::optional<Samples::Clock::duration> first;
     auto [unsent, sent] = co_await http::async_write(stream, asked, kAwait);
-    if (unsent) {
-      self.problem_ = "sending failed: " + unsent.message();
-      co_return;
-    }
+    if (unsent) co_return false;
     while (!answer.is_done()) {
       auto [error, count] = co_await http::async_read_some(stream, buffer, answer, kAwait);
+      if (error && !answer.got_some()) co_return false;
       if (error) {
         self.problem_ = "reading an answer failed: " + error.message();
-        co_return;
+        co_return false;
       }
       const bool says = words.look(answer.get().body());
       if (says && !first) first = Samples::Clock::now() - begin;
     }
     self.all_.add(Samples::Clock::now() - begin);
+    if (!answer.get().keep_alive()) stream.close();
     if (answer.get().result() != http::status::ok || !first) {
       self.problem_ = "answered without a word: " + answer.get().body().substr(0, 400);
-      co_return;
+      co_return true;
     }
     self.first_.add(*first);
     self.words_ = words.count();
+    co_return true;
   }
 
   void print(double seconds) const {
