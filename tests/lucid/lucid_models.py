@@ -264,7 +264,8 @@ class Trouble(Case):
     def test_all_worker_processes_lost(self):
         self.publish("random-20m.f16.gguf", "endless")
         node = self.tiny()
-        self.lose_while_answering(node, lambda workers: workers, "endless")  # whenever they are found
+        # It must still speak when its processes were found.
+        self.lose_while_answering(node, lambda workers: workers, "endless")
         answers = []
 
         def answered():
