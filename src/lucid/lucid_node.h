@@ -43,8 +43,8 @@ class LucidNode final : public NodeView {
     std::string worker_path;   ///< phase-worker; empty: echo only
     bool isolated = true;
     std::optional<UpstreamUrl> upstream;  ///< a llama-server that runs the models instead
-    std::string devices;                             ///< InferenceWorker::Options::devices
-    bool serves = true;                              ///< false: runs nothing itself (relay)
+    std::string devices;                  ///< InferenceWorker::Options::devices
+    bool serves = true;                   ///< false: runs nothing itself (relay)
     std::optional<phase::mesh::Mesh::Options> mesh;  ///< absent: stays off the network
     /// Models whose prompts may leave this machine, as globs; empty: none does.
     std::vector<std::string> mesh_models;

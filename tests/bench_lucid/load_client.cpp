@@ -34,6 +34,7 @@ namespace http = boost::beast::http;
 constexpr auto kAwait = asio::as_tuple(asio::use_awaitable);
 constexpr Duration kAnswerMax = 300s;
 constexpr std::size_t kConcurrentMax = 1'024;
+constexpr std::size_t kReadBytes = 64 * 1'024;
 
 struct Plan {
   std::uint16_t port = 0;
@@ -141,10 +142,14 @@ class Load {
     auto [unsent, sent] = co_await http::async_write(stream, asked, kAwait);
     if (unsent) co_return false;
     while (!answer.is_done()) {
-      auto [error, count] = co_await http::async_read_some(stream, buffer, answer, kAwait);
+      // Not http::async_read_some: it keeps a chunk until the next one begins.
+      auto [error, count] = co_await stream.async_read_some(buffer.prepare(kReadBytes), kAwait);
+      buffer.commit(count);
       if (error && !answer.got_some()) co_return false;
-      if (error) {
-        self.problem_ = "reading an answer failed: " + error.message();
+      boost::system::error_code wrong = error;
+      if (!error) buffer.consume(answer.put(buffer.data(), wrong));
+      if (wrong && wrong != http::error::need_more) {
+        self.problem_ = "reading an answer failed: " + wrong.message();
         co_return false;
       }
       const bool says = words.look(answer.get().body());
