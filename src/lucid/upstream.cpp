@@ -115,7 +115,9 @@ class UpstreamModel final : public worker::LoadedModel {
   }
   const worker::ModelInfo& info() const noexcept override { return info_; }
   const worker::EngineOptions& options() const noexcept override { return options_; }
-  std::uint64_t memory_bytes() const noexcept override { return 0; }  // not of this node's
+  // Neither is of this node.
+  std::uint64_t memory_bytes() const noexcept override { return 0; }
+  std::uint64_t gpu_bytes() const noexcept override { return 0; }
   std::size_t busy() const noexcept override { return *busy_; }
   bool ended() const noexcept override { return false; }
   const std::vector<std::string>& isolation() const noexcept override { return isolation_; }

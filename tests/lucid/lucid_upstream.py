@@ -12,6 +12,7 @@ import http.server
 import json
 import os
 import pathlib
+import socket
 import subprocess
 import sys
 import threading
@@ -43,7 +44,13 @@ class Real(Case):
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log)
         self.addCleanup(server.wait)
         self.addCleanup(server.kill)
+        poll(self.listens, "the server to listen")
         return server
+
+    def listens(self):
+        """It listens before its model is loaded, which lucidd waits for."""
+        with socket.socket() as probe:
+            return probe.connect_ex(("127.0.0.1", self.server_port)) == 0
 
     def node(self, *words):
         return Node(self, "--worker", "llama-server", "--upstream",
