@@ -41,6 +41,13 @@ TEST(Settings, TheEnvironmentNamesTheAddress) {
   EXPECT_EQ(load(line, {{"LUCIDD_PORT", "8080"}})->port, 9000);
 }
 
+TEST(Settings, WhichDevicesAreUsed) {
+  EXPECT_EQ(load({}, {})->node.devices, "");
+  CommandLine line;
+  line.gpu_devices = "0,1";  // --gpu-devices
+  EXPECT_EQ(load(line, {})->node.devices, "0,1");
+}
+
 TEST(Settings, PatienceAndTheQueue) {
   const auto usual = load({}, {});
   ASSERT_TRUE(usual);

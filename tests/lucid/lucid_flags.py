@@ -31,6 +31,8 @@ SHOWN = {
     "--mesh": ("tests/lucid/lucid_mesh.py", "test_nothing_leaves_unless_it_is_said"),
     "--mesh-model": ("tests/lucid/lucid_mesh.py", "--mesh-model"),
     "--require-verified": ("tests/lucid/lucid_daemon.py", "--require-verified"),
+    "--gpu-devices": ("apps/lucidd/settings_test.cpp", "--gpu-devices"),
+    "--upstream": ("tests/lucid/lucid_upstream.py", "--upstream"),
     "--hedge": ("apps/lucidd/settings_test.cpp", "--hedge"),
     "--first-token-seconds": ("tests/lucid/lucid_faults.py", "--first-token-seconds"),
     "--silence-seconds": ("tests/lucid/lucid_faults.py", "--silence-seconds"),
@@ -146,7 +148,7 @@ class Table(Case):
     def test_every_flag_is_in_the_table(self):
         text = self.help()
         flags = set(re.findall(r"(?<![\w-])--[a-z][a-z0-9-]+", text))
-        variables = set(re.findall(r"\b(?:LUCIDD|OLLAMA|RUST)_[A-Z]+\b", text)) - {"OLLAMA_HOST"}
+        variables = set(re.findall(r"\b(?:LUCIDD|OLLAMA|RUST)_[A-Z_]+\b", text)) - {"OLLAMA_HOST"}
         self.assertGreater(len(flags), 30)
         self.assertEqual(flags | variables, set(SHOWN))
         self.shown(SHOWN)

@@ -264,6 +264,8 @@ TEST_F(JobBookTest, MovesToAnotherProviderAndSaysThatOutputIsVoid) {
   add_provider();
   simulation::WireFaults cut;
   cut.cut_after = 40'000;
+  cut.delay_max = 5ms;  // so that somebody can listen while it comes
+  cut.piece_max = 4'096;
   // The job goes to the nearer one first, and that one's wire breaks.
   auto near = nodes_[0]->candidate();
   near.round_trip = 1ms;
