@@ -6,6 +6,8 @@ namespace phase::plasmd {
 namespace {
 
 constexpr std::uint64_t kMemoryMax = 4ULL << 30;  // all a 32-bit module can address
+constexpr std::uint64_t kModuleBytesMax = 50ULL << 20;  // one module of any size fits
+constexpr std::uint64_t kKeptBytesMax = 1ULL << 40;
 constexpr std::uint64_t kOutputMax = 1ULL << 30;
 
 constexpr std::array kKeys = {
@@ -94,6 +96,13 @@ constexpr std::array kKeys = {
               .member = &Config::jobs_per_minute,
               .min = 0,
               .max = 100'000'000},
+    ConfigKey{.name = "modules.max_bytes",
+              .flag = {},
+              .environment = "PHASE_MODULES_MAX_BYTES",
+              .help = "Modules kept on the disk, all together; those not used for longest go first",
+              .member = &Config::modules_max_bytes,
+              .min = kModuleBytesMax,
+              .max = kKeptBytesMax},
     ConfigKey{.name = "allow",
               .flag = "--allow",
               .environment = "PHASE_ALLOW",

@@ -68,6 +68,9 @@ requester::Network& LocalNode::network() noexcept {
 worker::WasmWorker& LocalNode::worker() noexcept {
   return *state_->worker;
 }
+const policy::Policy& LocalNode::policy() const noexcept {
+  return state_->policy;
+}
 offer::Capabilities LocalNode::capabilities() const {
   return state_->capabilities();
 }

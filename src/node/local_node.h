@@ -46,6 +46,7 @@ class LocalNode {
   /// Finds and opens this node only.
   [[nodiscard]] requester::Network& network() noexcept;
   [[nodiscard]] worker::WasmWorker& worker() noexcept;
+  [[nodiscard]] const policy::Policy& policy() const noexcept;
   /// What this node says of itself now, not yet signed.
   [[nodiscard]] offer::Capabilities capabilities() const;
 
