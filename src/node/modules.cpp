@@ -215,10 +215,10 @@ Task<Result<KeptModule>> Modules::State::get(std::shared_ptr<State> self, Artifa
 tl::unexpected<Error> Modules::State::nobody(const ArtifactId& id) const {
   const std::string what = "nobody has it: module " + artifact_text(id);
   if (fetcher == nullptr) {
-    return fail(Code::not_found, what + " is not kept here, and this node stays off the network",
+    return fail(Code::unavailable, what + " is not kept here, and this node stays off the network",
                 "run it from its file, or start plasmd without --no-network");
   }
-  return fail(Code::not_found, what + " is not kept here, and no peer that can be reached gives it",
+  return fail(Code::unavailable, what + " is not kept here, and no peer that can be reached gives it",
               "run it from its file; or have whoever has it add it (phase artifact add FILE) and "
               "let this node in (plasmd start --allow " +
                   identity::PeerId::from(world.self).text() +

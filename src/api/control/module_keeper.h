@@ -26,8 +26,8 @@ class ModuleKeeper {
                                                 job::ArtifactRef ref) = 0;
   using Progress = std::function<void(const offer::Progress&)>;
   /// From the disk, else from peers, told through `progress`. `cancel` ends it; it and `progress`
-  /// live until this returns. Errors: Code::not_found when nobody has it (the hint says what to
-  /// do), Code::too_large, Code::busy, Code::io, Code::cancelled.
+  /// live until this returns. Errors: Code::unavailable when nobody has it (the hint says what
+  /// to do), Code::too_large, Code::busy, Code::io, Code::cancelled.
   [[nodiscard]] virtual Task<Result<KeptModule>> get(ArtifactId id, const Progress& progress,
                                                      requester::CancelToken& cancel) = 0;
   /// Who may fetch what is kept: "nobody", "allowlist", "anybody".
