@@ -187,9 +187,8 @@ void add_artifact(CLI::App& root, Words& w) {
               "Those whom the daemon's policy lets in can then: phase run artifact:<id>");
   add.add_option("FILE", w.run.module, "The module")->required();
   add.add_flag("--json", w.json, "As JSON");
-  add.callback([&w] {
-    w.action = [&w] { return artifact_add_command(w.globals, w.run.module, w.json); };
-  });
+  add.callback(
+      [&w] { w.action = [&w] { return artifact_add_command(w.globals, w.run.module, w.json); }; });
 }
 
 void add_verify(CLI::App& parent, const std::string& name, Words& w) {

@@ -43,22 +43,22 @@ json::object submission(const SubmittedJob& job, const std::optional<Bytes>& std
   for (const auto& [name, value] : options.env) {
     env[name] = value;
   }
-  json::object out{{"module", job.module_by_id ? artifact_text(job.module.id)
-                                                : job.module.sha256.hex()},
-                   {"entry", options.entry},
-                   {"args", std::move(args)},
-                   {"env", std::move(env)},
-                   {"stdin", nullptr},
-                   {"fuel", options.limits.fuel},
-                   {"memory_bytes", options.limits.memory_bytes},
-                   {"table_elements", options.limits.table_elements},
-                   {"output_bytes", options.limits.output_bytes},
-                   {"timeout_ms", options.timeout_ms},
-                   {"profile", std::string{job::profile_name(options.profile)}},
-                   {"level", std::string{manifest::level_name(options.level)}},
-                   {"private", options.is_private},
-                   {"checkpoint_bytes", options.checkpoint_bytes},
-                   {"target", options.target}};
+  json::object out{
+      {"module", job.module_by_id ? artifact_text(job.module.id) : job.module.sha256.hex()},
+      {"entry", options.entry},
+      {"args", std::move(args)},
+      {"env", std::move(env)},
+      {"stdin", nullptr},
+      {"fuel", options.limits.fuel},
+      {"memory_bytes", options.limits.memory_bytes},
+      {"table_elements", options.limits.table_elements},
+      {"output_bytes", options.limits.output_bytes},
+      {"timeout_ms", options.timeout_ms},
+      {"profile", std::string{job::profile_name(options.profile)}},
+      {"level", std::string{manifest::level_name(options.level)}},
+      {"private", options.is_private},
+      {"checkpoint_bytes", options.checkpoint_bytes},
+      {"target", options.target}};
   if (stdin_bytes) {
     out["stdin"] = to_base64(*stdin_bytes);
   }

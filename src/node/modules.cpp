@@ -62,7 +62,7 @@ struct Modules::State final : artifact::Library, std::enable_shared_from_this<Mo
   bool closed = false;
   ModuleIndex index;
   fs::path index_path;
-  std::size_t announced = 0;
+  std::size_t announced = 0, keeping = 0;
   asio::thread_pool disk{1};  // in order: what goes is gone before it comes again
   std::shared_ptr<artifact::Store> store;
   std::shared_ptr<artifact::Server> server;  // null: off the network, with the two below
@@ -168,13 +168,17 @@ Task<Result<void>> Modules::State::note(std::shared_ptr<State> self, job::Artifa
 }
 
 Task<Result<void>> Modules::State::keep(std::shared_ptr<State> self,
-                                        std::shared_ptr<const Bytes> module,
-                                        job::ArtifactRef ref) {
+                                        std::shared_ptr<const Bytes> module, job::ArtifactRef ref) {
   if (self->closed) co_return fail(stopping());
   if (self->index.use(ref.id)) co_return Result<void>{};
+  if (self->keeping >= kKeepsAtOnceMax) {
+    co_return fail(Code::busy, "too many modules are on their way to the disk", "try again");
+  }
+  ++self->keeping;
   const fs::path path = self->store->blob_path(ref.sha256);
   auto writes = [&path, &module] { return write_file(path, as_text(*module)); };
   Result<void> kept = co_await in_pool(self->disk, writes);
+  --self->keeping;
   if (self->closed) co_return fail(stopping());
   if (kept) {
     const Result<void> noted = co_await note(self, ref);
@@ -218,7 +222,8 @@ tl::unexpected<Error> Modules::State::nobody(const ArtifactId& id) const {
     return fail(Code::unavailable, what + " is not kept here, and this node stays off the network",
                 "run it from its file, or start plasmd without --no-network");
   }
-  return fail(Code::unavailable, what + " is not kept here, and no peer that can be reached gives it",
+  return fail(Code::unavailable,
+              what + " is not kept here, and no peer that can be reached gives it",
               "run it from its file; or have whoever has it add it (phase artifact add FILE) and "
               "let this node in (plasmd start --allow " +
                   identity::PeerId::from(world.self).text() +
@@ -226,9 +231,10 @@ tl::unexpected<Error> Modules::State::nobody(const ArtifactId& id) const {
 }
 
 Task<Result<void>> Modules::State::fetch(std::shared_ptr<State> self, ArtifactId id,
-                                         const Progress& progress,
-                                         requester::CancelToken& cancel) {
-  const auto cancelled = [] { return fail(Code::cancelled, "cancelled while fetching its module"); };
+                                         const Progress& progress, requester::CancelToken& cancel) {
+  const auto cancelled = [] {
+    return fail(Code::cancelled, "cancelled while fetching its module");
+  };
   if (cancel.requested()) co_return cancelled();
   if (self->fetcher == nullptr) co_return self->nobody(id);
   auto asked = self->fetcher->fetch(id, mesh::module_key(id), {});

@@ -19,11 +19,14 @@ namespace phase::node {
 
 /// Keys of the DHT for modules; a DHT server takes 64 of one peer, of all kinds.
 inline constexpr std::size_t kModulesAnnouncedMax = 48;
+/// Modules on their way to the disk; above it `keep` is Code::busy.
+inline constexpr std::size_t kKeepsAtOnceMax = 16;
 /// A module that the disk gave back damaged is fetched again, so often.
 inline constexpr int kModuleTriesMax = 2;
 
 struct ModuleLimits {
   std::uint64_t bytes_max = 1'024_MiB;  ///< on the disk, all together; least recently used go first
+  bool received = false;                ///< those that others send with their jobs, too
 };
 
 class Modules final : public control::ModuleKeeper {

@@ -148,13 +148,18 @@ Result<void> Node::State::open_modules() {
   const Modules::World place{world.clock, world.key.public_key(), local->policy(), whom,
                              mesh.get(),  world.executor,         world.log};
   PHASE_TRY(modules, Modules::open(place, options.modules_folder, options.modules));
+  if (!options.modules.received) return {};
+  local->on_received([this](const job::ArtifactRef& ref, ByteView module) {
+    if (modules == nullptr) return;  // the node stops
+    auto bytes = std::make_shared<const Bytes>(to_bytes(module));
+    asio::co_spawn(world.executor, modules->keep(std::move(bytes), ref), asio::detached);
+  });
   return {};
 }
 
 Result<void> Node::State::open_book() {
   PHASE_TRY(book, control::JobBook::open({world.clock, world.random, world.key, *remote,
-                                          local->network(), *store, world.executor,
-                                          modules.get()},
+                                          local->network(), *store, world.executor, modules.get()},
                                          options.jobs));
   PHASE_TRY(server, control::ControlServer::start({world.clock, *book, *this, world.executor},
                                                   options.control));

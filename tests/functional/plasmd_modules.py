@@ -153,7 +153,7 @@ class BetweenNodes(Modules):
 class OnOneNode(Modules):
     def test_what_was_run_is_kept_unless_it_was_private(self):
         node = self.lab.start("alone", "--no-network")
-        name = json.loads(node.phase("artifact", "add", "--json", self.module).stdout)["artifact_id"]
+        name = self.add(node)["artifact_id"]
         node.stop()
         self.blob(node).unlink()
         node = self.lab.start("alone", "--no-network")

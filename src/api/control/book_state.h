@@ -28,11 +28,11 @@ struct Job {
   Waiters changed;  // something was added to the log
   JobStdin input;
   requester::CancelToken cancel;
-  job::WasmJob job;              // as asked; stdin filled in where it was given
+  job::WasmJob job;                  // as asked; stdin filled in where it was given
   std::optional<ArtifactId> wanted;  // a module that is not here yet
-  std::size_t notices = 0;       // progress and checkpoint events so far
-  std::optional<Error> overrun;  // why we cancelled it ourselves
-  Bytes manifest, receipt;       // envelopes
+  std::size_t notices = 0;           // progress and checkpoint events so far
+  std::optional<Error> overrun;      // why we cancelled it ourselves
+  Bytes manifest, receipt;           // envelopes
   bool finished = false;
   Document document;            // once finished
   bool transcript_kept = true;  // false: restored without its output

@@ -21,7 +21,7 @@ class ModuleKeeper {
  public:
   virtual ~ModuleKeeper() = default;
   /// Keeps a module of this node's people on the disk, for them and for those whom the policy lets
-  /// in. Errors: Code::io, Code::cancelled.
+  /// in. Errors: Code::io, Code::busy, Code::cancelled.
   [[nodiscard]] virtual Task<Result<void>> keep(std::shared_ptr<const Bytes> module,
                                                 job::ArtifactRef ref) = 0;
   using Progress = std::function<void(const offer::Progress&)>;
