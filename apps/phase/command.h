@@ -46,6 +46,9 @@ struct VerifyCommand {
 
 /// Each prints its result on stdout and returns the exit code, or the error that main prints.
 [[nodiscard]] Result<int> run_command(const Globals& globals, RunCommand command);
+/// Has the daemon keep a module and prints its artifact id.
+[[nodiscard]] Result<int> artifact_add_command(const Globals& globals,
+                                               const std::filesystem::path& file, bool json);
 [[nodiscard]] Result<int> verify_command(const VerifyCommand& command);
 [[nodiscard]] Result<int> receipt_show_command(const Globals& globals, const std::string& what,
                                                bool json);

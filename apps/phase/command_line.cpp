@@ -141,6 +141,7 @@ void add_run(CLI::App& root, Words& w) {
       "  echo 'Hello, World' | phase run examples/hello.wasm\n"
       "  phase run --remote --stdin in.txt --save done/ module.wasm --flag value\n"
       "  phase run --provider 12D3KooW... --timeout 5 module.wasm\n"
+      "  phase run artifact:<64 hex>\n"
       "Everything after MODULE goes to the module. Exit code: the module's own when the receipt\n"
       "verifies; 1 trap or limit, 3 receipt refused, 130 cancelled; others: spec/errors.md.");
   app.fallthrough(false);  // else MODULE would go to the program, which expects no word
@@ -175,6 +176,19 @@ void add_run(CLI::App& root, Words& w) {
       return run_command(w.globals, w.run);
     };
   });
+}
+
+void add_artifact(CLI::App& root, Words& w) {
+  CLI::App& app = *root.add_subcommand("artifact", "Modules by their artifact id");
+  app.require_subcommand(1);
+  CLI::App& add =
+      command(app, "add", "Have the daemon keep a module, and print its artifact id",
+              "  phase artifact add examples/hello.wasm\n"
+              "Those whom the daemon's policy lets in can then: phase run artifact:<id>");
+  add.add_option("FILE", w.run.module, "The module")->required();
+  add.add_flag("--json", w.json, "As JSON");
+  add.callback(
+      [&w] { w.action = [&w] { return artifact_add_command(w.globals, w.run.module, w.json); }; });
 }
 
 void add_verify(CLI::App& parent, const std::string& name, Words& w) {
@@ -295,6 +309,7 @@ Result<int> run_command_line(int argc, char** argv) {
   add_verify(app, "verify", words);
   add_receipt(app, words);
   add_job(app, words);
+  add_artifact(app, words);
   add_network(app, words);
   app.add_subcommand("version", "Print the version")->callback([&words] {
     words.action = [] {

@@ -227,6 +227,27 @@ Result<int> ping_command(const Globals& globals, const std::string& peer, bool a
   return 0;
 }
 
+Result<int> artifact_add_command(const Globals& globals, const std::filesystem::path& file,
+                                 bool as_json) {
+  PHASE_TRY(const Bytes module, read_file(file, job::kModuleBytesMax));
+  PHASE_TRY(sdk::Client client, connect(globals));
+  PHASE_TRY(const std::string text, client.keep_module(module));
+  PHASE_TRY(const json::object object, sdk::parse_object(text));
+  if (cell(object, "artifact_id") != artifact_id(module).hex()) {
+    return fail(Code::protocol, "the daemon gives the module another id than it has");
+  }
+  if (as_json) {
+    return pass_through(text);
+  }
+  print(cell(object, "artifact_id"));
+  if (cell(object, "shared_with") == "nobody") {
+    complain(
+        "kept, for this node only: its policy lets nobody fetch it; plasmd start --allow PEER_ID "
+        "lets one in");
+  }
+  return 0;
+}
+
 Result<int> job_list_command(const Globals& globals, std::size_t limit, bool as_json) {
   PHASE_TRY(sdk::Client client, connect(globals));
   PHASE_TRY(const std::string text, client.jobs(limit));

@@ -1,6 +1,8 @@
 // `phase run`: through the daemon, or by a one-shot node where none runs and the job is local.
 #include <optional>
+#include <variant>
 
+#include "base/artifact_text.h"
 #include "run.h"
 #include "signals.h"
 
@@ -79,13 +81,29 @@ std::unique_ptr<StdinPump> start_pump(const Globals& globals, const StdinChoice&
       [client] { client->interrupt(); });
 }
 
-Result<int> run_with_daemon(const Globals& globals, RunCommand& command, const Bytes& module,
+/// The module's bytes, or the id by which the daemon knows it or gets it.
+using Module = std::variant<Bytes, ArtifactId>;
+
+Result<Module> choose_module(const std::filesystem::path& named) {
+  const std::string text = named.string();
+  std::error_code error;
+  const bool by_id = looks_like_artifact(text) && !std::filesystem::exists(named, error);
+  if (by_id) {
+    PHASE_TRY(const ArtifactId id, parse_artifact(text));
+    return Module{id};
+  }
+  PHASE_TRY(Bytes bytes, read_file(named, job::kModuleBytesMax));
+  return Module{std::move(bytes)};
+}
+
+Result<int> run_with_daemon(const Globals& globals, RunCommand& command, const Module& module,
                             sdk::Client& client) {
   PHASE_TRY(StdinChoice choice, choose_stdin(command.stdin_from));
   command.options.stdin_bytes = std::move(choice.given);
   SignalWatch signals([&client] { client.interrupt(); });
   RunView view(command);
-  PHASE_TRY(sdk::SubmittedJob job, client.submit(module, command.options));
+  const auto submit = [&](const auto& one) { return client.submit(one, command.options); };
+  PHASE_TRY(sdk::SubmittedJob job, std::visit(submit, module));
   std::unique_ptr<StdinPump> pump = start_pump(globals, choice, job);
   const auto stopped = follow(client, job.id, view);
   if (pump != nullptr) {
@@ -113,7 +131,7 @@ Result<sdk::Client> connect(const Globals& globals) {
 }
 
 Result<int> run_command(const Globals& globals, RunCommand command) {
-  PHASE_TRY(const Bytes module, read_file(command.module, job::kModuleBytesMax));
+  PHASE_TRY(const Module module, choose_module(command.module));
   auto client = connect(globals);
   if (client) {
     return run_with_daemon(globals, command, module, *client);
@@ -121,7 +139,9 @@ Result<int> run_command(const Globals& globals, RunCommand command) {
   if (client.error().code != Code::unavailable || command.options.target != "local") {
     return fail(client.error());
   }
-  return run_one_shot(std::move(command), module);
+  const auto* const bytes = std::get_if<Bytes>(&module);
+  return bytes == nullptr ? Result<int>{fail(client.error())}
+                          : run_one_shot(std::move(command), *bytes);
 }
 
 }  // namespace phase::cli

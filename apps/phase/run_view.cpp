@@ -95,7 +95,14 @@ Result<void> RunView::event(const sdk::JobEvent& event) {
   } else if (event.name == "state") {
     show_state(event.json);
   } else if (event.name == "progress") {
-    progress_.show(text_at(object_of(event.json), "stage"));
+    const json::object object = object_of(event.json);
+    std::string line = text_at(object, "stage");
+    const json::value* total = object.if_contains("total");
+    const json::value* done = object.if_contains("done");
+    if (done != nullptr && total != nullptr && *total != json::value(0)) {
+      line += ": " + json::serialize(*done) + " of " + json::serialize(*total);
+    }
+    progress_.show(line);
   }
   return {};
 }

@@ -32,6 +32,8 @@ struct Config {
   std::uint64_t jobs_per_minute_per_key = 600;
   std::uint64_t jobs_per_minute_per_peer = 600;
   std::uint64_t jobs_per_minute = 6'000;
+  std::uint64_t modules_max_bytes = 1'073'741'824;
+  bool modules_keep_received = false;
   std::vector<std::string> allow;
   bool open = false;
   bool requester_only = false;

@@ -5,7 +5,9 @@
 namespace phase::plasmd {
 namespace {
 
-constexpr std::uint64_t kMemoryMax = 4ULL << 30;  // all a 32-bit module can address
+constexpr std::uint64_t kMemoryMax = 4ULL << 30;        // all a 32-bit module can address
+constexpr std::uint64_t kModuleBytesMax = 50ULL << 20;  // one module of any size fits
+constexpr std::uint64_t kKeptBytesMax = 1ULL << 40;
 constexpr std::uint64_t kOutputMax = 1ULL << 30;
 
 constexpr std::array kKeys = {
@@ -94,6 +96,18 @@ constexpr std::array kKeys = {
               .member = &Config::jobs_per_minute,
               .min = 0,
               .max = 100'000'000},
+    ConfigKey{.name = "modules.max_bytes",
+              .flag = {},
+              .environment = "PHASE_MODULES_MAX_BYTES",
+              .help = "Modules kept on the disk, all together; those not used for longest go first",
+              .member = &Config::modules_max_bytes,
+              .min = kModuleBytesMax,
+              .max = kKeptBytesMax},
+    ConfigKey{.name = "modules.keep_received",
+              .flag = "--keep-received-modules",
+              .environment = "PHASE_MODULES_KEEP_RECEIVED",
+              .help = "Keep modules that others send with jobs too, for all whose jobs are taken",
+              .member = &Config::modules_keep_received},
     ConfigKey{.name = "allow",
               .flag = "--allow",
               .environment = "PHASE_ALLOW",

@@ -26,6 +26,9 @@ node::Options node_options(const Settings& settings, const worker::CacheKey& cac
   out.local.policy.takes_others =
       config.network && !config.requester_only && (config.open || !settings.allow.empty());
   out.store.path = settings.data_dir / "plasmd.db";
+  out.modules_folder = settings.data_dir / "artifacts";
+  out.modules.bytes_max = config.modules_max_bytes;
+  out.modules.received = config.modules_keep_received;
   out.control.socket = settings.control_socket;
   out.control.group = config.control_group;
   if (settings.tcp_token) {

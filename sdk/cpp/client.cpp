@@ -5,6 +5,7 @@
 #include <boost/json.hpp>
 
 #include "api/control/socket_path.h"  // tidy: allow(layer): where both sides meet, and nothing else
+#include "base/artifact_text.h"
 #include "sdk/cpp/event_reader.h"
 #include "sdk/cpp/http_connection.h"
 #include "sdk/cpp/wire.h"
@@ -42,21 +43,22 @@ json::object submission(const SubmittedJob& job, const std::optional<Bytes>& std
   for (const auto& [name, value] : options.env) {
     env[name] = value;
   }
-  json::object out{{"module", job.module.sha256.hex()},
-                   {"entry", options.entry},
-                   {"args", std::move(args)},
-                   {"env", std::move(env)},
-                   {"stdin", nullptr},
-                   {"fuel", options.limits.fuel},
-                   {"memory_bytes", options.limits.memory_bytes},
-                   {"table_elements", options.limits.table_elements},
-                   {"output_bytes", options.limits.output_bytes},
-                   {"timeout_ms", options.timeout_ms},
-                   {"profile", std::string{job::profile_name(options.profile)}},
-                   {"level", std::string{manifest::level_name(options.level)}},
-                   {"private", options.is_private},
-                   {"checkpoint_bytes", options.checkpoint_bytes},
-                   {"target", options.target}};
+  json::object out{
+      {"module", job.module_by_id ? artifact_text(job.module.id) : job.module.sha256.hex()},
+      {"entry", options.entry},
+      {"args", std::move(args)},
+      {"env", std::move(env)},
+      {"stdin", nullptr},
+      {"fuel", options.limits.fuel},
+      {"memory_bytes", options.limits.memory_bytes},
+      {"table_elements", options.limits.table_elements},
+      {"output_bytes", options.limits.output_bytes},
+      {"timeout_ms", options.timeout_ms},
+      {"profile", std::string{job::profile_name(options.profile)}},
+      {"level", std::string{manifest::level_name(options.level)}},
+      {"private", options.is_private},
+      {"checkpoint_bytes", options.checkpoint_bytes},
+      {"target", options.target}};
   if (stdin_bytes) {
     out["stdin"] = to_base64(*stdin_bytes);
   }
@@ -232,16 +234,43 @@ Result<Bytes> Client::manifest(std::string_view id) {
   return to_bytes(body);
 }
 
+namespace {
+
+/// Takes stdin that is too long for a submission out of the options: it is streamed.
+std::optional<Bytes> take_long_stdin(JobOptions& options) {
+  const bool is_long = options.stdin_bytes && options.stdin_bytes->size() > kStdinGivenBytes;
+  return is_long ? std::exchange(options.stdin_bytes, std::nullopt) : std::nullopt;
+}
+
+}  // namespace
+
 Result<SubmittedJob> Client::submit(ByteView module, JobOptions options) {
-  std::optional<Bytes> given = options.stdin_bytes;
-  std::optional<Bytes> streamed;
-  if (given && given->size() > kStdinGivenBytes) {
-    streamed = std::exchange(given, std::nullopt);
-    options.stdin_bytes.reset();
-  }
-  PHASE_TRY(SubmittedJob out, describe(module, std::move(options)));
+  const std::optional<Bytes> streamed = take_long_stdin(options);
+  const std::optional<Bytes> given = options.stdin_bytes;
+  PHASE_TRY(SubmittedJob job, describe(module, std::move(options)));
+  return submit(std::move(job), module, given, streamed);
+}
+
+Result<SubmittedJob> Client::submit(const ArtifactId& module, JobOptions options) {
+  const std::optional<Bytes> streamed = take_long_stdin(options);
+  const std::optional<Bytes> given = options.stdin_bytes;
+  PHASE_TRY(SubmittedJob job, describe(module, std::move(options)));
+  return submit(std::move(job), std::nullopt, given, streamed);
+}
+
+Result<std::string> Client::keep_module(ByteView module) {
+  return state_->post("/v1/modules?keep=true", "application/wasm", module,
+                      state_->options.request_timeout);
+}
+
+Result<SubmittedJob> Client::submit(SubmittedJob out, std::optional<ByteView> module,
+                                    const std::optional<Bytes>& given,
+                                    const std::optional<Bytes>& streamed) {
   const std::string body = json_text(submission(out, given));
-  PHASE_TRY(const std::string answer, state_->submit(module, out.module.sha256, body));
+  PHASE_TRY(const std::string answer,
+            module ? state_->submit(*module, out.module.sha256, body)
+                   : state_->post("/v1/jobs", "application/json", as_bytes(body),
+                                  state_->options.request_timeout));
   PHASE_TRY(const json::object object, parse_object(answer));
   const json::value* id = object.if_contains("id");
   if (id == nullptr || !id->is_string()) {

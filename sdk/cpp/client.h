@@ -82,7 +82,8 @@ class StdinRecord {
 /// A job as this client submitted it: what it must compare the receipt with.
 struct SubmittedJob {
   std::string id;                               ///< UUID
-  job::ArtifactRef module;                      ///< computed here
+  job::ArtifactRef module;                      ///< computed here; by its id: the id alone
+  bool module_by_id = false;                    ///< named by its artifact id, not uploaded
   JobOptions options;                           ///< without `stdin_bytes`: see `input`
   std::optional<job::Commitment> input;         ///< of stdin that was given with the submission
   StdinRecord streamed;                         ///< of stdin that was streamed
@@ -133,6 +134,11 @@ class Client {
 
   /// Uploads the module and submits the job.
   [[nodiscard]] Result<SubmittedJob> submit(ByteView module, JobOptions options);
+  /// Submits the job with a module that the daemon keeps, or gets from peers.
+  [[nodiscard]] Result<SubmittedJob> submit(const ArtifactId& module, JobOptions options);
+  /// Has the daemon keep a module, for its people and those whom its policy lets in. Returns the
+  /// answer to `POST /v1/modules`.
+  [[nodiscard]] Result<std::string> keep_module(ByteView module);
   /// Streams stdin; waits while the job does not read.
   [[nodiscard]] Result<void> write_stdin(SubmittedJob& job, ByteView bytes, bool end);
   /// Follows a job until its end; reconnects where it was when the connection breaks. `on_event`
@@ -156,11 +162,16 @@ class Client {
  private:
   struct State;
   explicit Client(std::unique_ptr<State> state);
+  [[nodiscard]] Result<SubmittedJob> submit(SubmittedJob out, std::optional<ByteView> module,
+                                            const std::optional<Bytes>& given,
+                                            const std::optional<Bytes>& streamed);
   std::unique_ptr<State> state_;
 };
 
 /// Prepares the comparison for a job that is submitted another way (plasmd execute-job).
 [[nodiscard]] Result<SubmittedJob> describe(ByteView module, JobOptions options);
+/// The same for a module named by its artifact id.
+[[nodiscard]] Result<SubmittedJob> describe(const ArtifactId& module, JobOptions options);
 
 /// Reads a result object and checks its receipt against what was asked: the manifest is for this
 /// module, entry, args, env, limits and stdin; the receipt is for this manifest, by the provider

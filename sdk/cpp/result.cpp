@@ -65,7 +65,9 @@ std::optional<verify::Verdict> compare(const manifest::SignedManifest& signed_ma
     return refused(Check::job_kind, "the manifest is for another kind of job");
   }
   const JobOptions& want = asked.options;
-  if (job->module != asked.module) {
+  const bool same = asked.module_by_id ? job->module.id == asked.module.id  // it binds the bytes
+                                       : job->module == asked.module;
+  if (!same) {
     return refused(Check::module_hash, "the manifest names another module than the one submitted");
   }
   if (job->entry != want.entry || job->args != want.args || job->env != want.env ||
@@ -205,9 +207,9 @@ std::optional<job::Commitment> StdinRecord::prefix(std::uint64_t length) const {
   return std::nullopt;
 }
 
-Result<SubmittedJob> describe(ByteView module, JobOptions options) {
-  SubmittedJob out;
-  out.module = job::reference(module);
+namespace {
+
+Result<SubmittedJob> describe_rest(SubmittedJob out, JobOptions options) {
   if (options.stdin_bytes) {
     out.input = job::commit(*options.stdin_bytes);
     options.stdin_bytes.reset();
@@ -218,6 +220,21 @@ Result<SubmittedJob> describe(ByteView module, JobOptions options) {
   }
   out.options = std::move(options);
   return out;
+}
+
+}  // namespace
+
+Result<SubmittedJob> describe(ByteView module, JobOptions options) {
+  SubmittedJob out;
+  out.module = job::reference(module);
+  return describe_rest(std::move(out), std::move(options));
+}
+
+Result<SubmittedJob> describe(const ArtifactId& module, JobOptions options) {
+  SubmittedJob out;
+  out.module.id = module;
+  out.module_by_id = true;
+  return describe_rest(std::move(out), std::move(options));
 }
 
 namespace {

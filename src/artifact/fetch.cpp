@@ -373,6 +373,11 @@ Task<Result<void>> Fetcher::Job::begin(std::uint64_t length) {
   if (!entered) co_return fail(Code::cancelled, "stopped");
   Result<void> begun;
   if (!running()) begun = fail(Code::cancelled, "stopped");
+  if (begun && length > shared_->limits.bytes_max) {
+    begun = fail(Code::too_large, "artifact " + id_.hex() + " has " + std::to_string(length) +
+                                      " bytes; at most " +
+                                      std::to_string(shared_->limits.bytes_max) + " are fetched");
+  }
   if (begun && !length_) {
     auto begins = [this, length] { return partial_->begin(length); };
     begun = co_await in_pool(shared_->pool, begins);

@@ -174,6 +174,14 @@ TEST_F(FetchTest, FromOnePeer) {
   EXPECT_EQ(done->peers, 1U);
 }
 
+TEST_F(FetchTest, OneLongerThanTheLimitIsNotFetched) {
+  add(Manner::honest);
+  limits_.bytes_max = content_.size() - 1;
+  const auto done = fetched();
+  ASSERT_FALSE(done);
+  EXPECT_EQ(done.error().code, Code::too_large);
+}
+
 TEST_F(FetchTest, FromThreePeersAtOnce) {
   server_limits_.bytes_per_second = 8_MiB;  // so that none is done before the others begin
   std::vector<std::shared_ptr<Server>> servers;

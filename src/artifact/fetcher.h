@@ -20,9 +20,10 @@
 namespace phase::artifact {
 
 struct FetchLimits {
-  std::size_t fetches_max = 8;     ///< of different artifacts at once
-  std::size_t peers_at_once = 8;   ///< of one fetch
-  std::size_t peers_max = 64;      ///< asked in one fetch
+  std::size_t fetches_max = 8;                  ///< of different artifacts at once
+  std::size_t peers_at_once = 8;                ///< of one fetch
+  std::size_t peers_max = 64;                   ///< asked in one fetch
+  std::uint64_t bytes_max = kArtifactBytesMax;  ///< a longer one ends with Code::too_large
   std::uint64_t window_first = 2;  ///< chunks of the first ask; doubled while a peer is quick
   Duration open_max = 5s;
   Duration chunk_max = 15s;     ///< from one frame of a window to the next

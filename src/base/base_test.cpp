@@ -4,6 +4,7 @@
 
 #include <gtest/gtest.h>
 
+#include "base/artifact_text.h"
 #include "base/bytes.h"
 #include "base/hash.h"
 #include "base/random.h"
@@ -103,6 +104,24 @@ TEST(ArtifactId, IsTheTreeOfRfc9162HoweverTheBytesCome) {
     EXPECT_EQ(stream.finish().value,
               Sha256Stream().update_u8(2).update_u64(length).update(root.bytes()).finish().value)
         << leaves.size() << " leaves";
+  }
+}
+
+TEST(ArtifactText, IsReadAsItIsWritten) {
+  const ArtifactId id = artifact_id(as_bytes("x"));
+  EXPECT_EQ(*parse_artifact(artifact_text(id)), id);
+  EXPECT_EQ(*parse_artifact(id.hex()), id);
+  for (const std::string& text :
+       {std::string(64, 'a'), artifact_text(id), std::string("artifact:")}) {
+    EXPECT_TRUE(looks_like_artifact(text)) << text;
+  }
+  for (const std::string& text : {std::string("hello.wasm"), std::string(64, 'g'),
+                                  std::string(63, 'a'), std::string(64, 'A')}) {
+    EXPECT_FALSE(looks_like_artifact(text)) << text;
+  }
+  for (const std::string& text : {std::string("artifact:12"), std::string("artifact:"),
+                                  "artifact:" + std::string(64, 'A'), std::string{}}) {
+    EXPECT_EQ(parse_artifact(text).error().code, Code::invalid_argument) << text;
   }
 }
 

@@ -60,6 +60,10 @@ std::string model_key(const Sha256& model) {
   return "/phase/model/2/" + model.hex();
 }
 
+std::string module_key(const ArtifactId& module) {
+  return "/phase/module/2/" + module.hex();
+}
+
 std::uint8_t capability_shard(const identity::PublicKey& key) {
   return static_cast<std::uint8_t>(key.value.back() % kCapabilityShards);
 }

@@ -24,6 +24,8 @@ inline constexpr std::uint8_t kCapabilityShards = 8;
                                          std::uint8_t shard);
 /// The DHT key under which a provider that has a model announces itself.
 [[nodiscard]] std::string model_key(const Sha256& model);
+/// The DHT key under which a holder of a wasm module announces itself.
+[[nodiscard]] std::string module_key(const ArtifactId& module);
 /// The shard of one provider: the last byte of its key mod kCapabilityShards.
 [[nodiscard]] std::uint8_t capability_shard(const identity::PublicKey& key);
 

@@ -2,6 +2,7 @@
 
 #include "mesh/own_network.h"
 #include "mesh/told.h"
+#include "node/received.h"
 
 namespace phase::node {
 
@@ -11,9 +12,10 @@ struct LocalNode::State {
         options(std::move(chosen)),
         worker(std::move(runs)),
         policy(with.clock, options.policy),
-        told_policy(policy, with.clock, with.log),
+        received(with.key.public_key(), policy, *worker),
+        told_policy(received, with.clock, with.log),
         told_receipts(with.receipts, with.log),
-        provider({with.clock, with.random, with.key, *worker, told_policy, with.replays,
+        provider({with.clock, with.random, with.key, received, told_policy, with.replays,
                   told_receipts, with.executor},
                  options.provider),
         network(with.executor, provider, with.key.public_key(), options.provider.jobs_running_max,
@@ -38,6 +40,7 @@ struct LocalNode::State {
   LocalOptions options;
   std::unique_ptr<worker::WasmWorker> worker;
   policy::Policy policy;
+  Received received;
   mesh::ToldPolicy told_policy;
   mesh::ToldReceipts told_receipts;
   provider::Provider provider;  // uses all above
@@ -67,6 +70,12 @@ requester::Network& LocalNode::network() noexcept {
 }
 worker::WasmWorker& LocalNode::worker() noexcept {
   return *state_->worker;
+}
+const policy::Policy& LocalNode::policy() const noexcept {
+  return state_->policy;
+}
+void LocalNode::on_received(std::function<void(const job::ArtifactRef&, ByteView)> sink) {
+  state_->received.tell(std::move(sink));
 }
 offer::Capabilities LocalNode::capabilities() const {
   return state_->capabilities();

@@ -5,6 +5,7 @@
 // Belongs to one executor.
 #pragma once
 
+#include <functional>
 #include <memory>
 
 #include <spdlog/logger.h>
@@ -46,6 +47,9 @@ class LocalNode {
   /// Finds and opens this node only.
   [[nodiscard]] requester::Network& network() noexcept;
   [[nodiscard]] worker::WasmWorker& worker() noexcept;
+  [[nodiscard]] const policy::Policy& policy() const noexcept;
+  /// From now on hears of modules that others send with jobs that are not private.
+  void on_received(std::function<void(const job::ArtifactRef&, ByteView)> sink);
   /// What this node says of itself now, not yet signed.
   [[nodiscard]] offer::Capabilities capabilities() const;
 

@@ -22,6 +22,7 @@ struct Node::State final : control::NodeView, std::enable_shared_from_this<Node:
 
   // ── Start and stop ──
   [[nodiscard]] Task<Result<void>> join_network();
+  [[nodiscard]] Result<void> open_modules();
   [[nodiscard]] Result<void> open_book();
   void close();
 
@@ -37,6 +38,7 @@ struct Node::State final : control::NodeView, std::enable_shared_from_this<Node:
   std::unique_ptr<phase::mesh::Mesh> mesh;  // null: stays off the network
   std::unique_ptr<phase::mesh::NoNetwork> nowhere;
   requester::Network* remote = nullptr;  // of the mesh, or nowhere
+  std::unique_ptr<Modules> modules;
   std::unique_ptr<control::JobBook> book;
   std::unique_ptr<control::ControlServer> server;
 };
@@ -134,9 +136,30 @@ Task<Result<void>> Node::State::join_network() {
   co_return Result<void>{};
 }
 
+/// Modules are given to those whose jobs are taken.
+Result<void> Node::State::open_modules() {
+  const policy::Options& rules = options.local.policy;
+  std::string_view whom = "nobody";
+  if (mesh != nullptr && rules.takes_others && rules.open) {
+    whom = "anybody";
+  } else if (mesh != nullptr && rules.takes_others && !rules.allow.empty()) {
+    whom = "allowlist";
+  }
+  const Modules::World place{world.clock, world.key.public_key(), local->policy(), whom,
+                             mesh.get(),  world.executor,         world.log};
+  PHASE_TRY(modules, Modules::open(place, options.modules_folder, options.modules));
+  if (!options.modules.received) return {};
+  local->on_received([this](const job::ArtifactRef& ref, ByteView module) {
+    if (modules == nullptr) return;  // the node stops
+    auto bytes = std::make_shared<const Bytes>(to_bytes(module));
+    asio::co_spawn(world.executor, modules->keep(std::move(bytes), ref), asio::detached);
+  });
+  return {};
+}
+
 Result<void> Node::State::open_book() {
   PHASE_TRY(book, control::JobBook::open({world.clock, world.random, world.key, *remote,
-                                          local->network(), *store, world.executor},
+                                          local->network(), *store, world.executor, modules.get()},
                                          options.jobs));
   PHASE_TRY(server, control::ControlServer::start({world.clock, *book, *this, world.executor},
                                                   options.control));
@@ -147,6 +170,7 @@ void Node::State::close() {
   closed = true;
   server.reset();
   book.reset();
+  modules.reset();
   remote = nullptr;
   mesh.reset();
   local.reset();
@@ -162,6 +186,7 @@ Task<Result<std::unique_ptr<Node>>> Node::start(World world, Options options) {
                                                *state->store, world.executor, world.log},
                                               state->options.local));
   PHASE_CO_TRY_VOID(co_await state->join_network());
+  PHASE_CO_TRY_VOID(state->open_modules());
   PHASE_CO_TRY_VOID(state->open_book());
   co_return node;
 }

@@ -19,6 +19,7 @@
 #include "identity/identity.h"
 #include "mesh/mesh.h"
 #include "node/local_node.h"
+#include "node/modules.h"
 #include "store/store.h"
 
 namespace phase::node {
@@ -29,6 +30,8 @@ struct Options {
   control::ControlOptions control;
   control::JobBookLimits jobs;
   mesh::RemoteLimits remote;
+  std::filesystem::path modules_folder;  ///< modules that are kept; made when missing
+  ModuleLimits modules;
   std::optional<peer::Options> peer;    ///< absent: stays off the network
   std::vector<std::string> keep_peers;  ///< multiaddrs dialled, and dialled again when lost
 };

@@ -91,11 +91,15 @@ std::variant<Admitted, Refused> Policy::admit(const provider::AdmissionRequest& 
   return Admitted{};
 }
 
+bool Policy::lets_in(const identity::PublicKey& who) const {
+  return options_.takes_others && (options_.open || allow_.contains(who));
+}
+
 std::optional<Refused> Policy::refuse_who(const identity::PublicKey& requester) const {
   if (!options_.takes_others) {
     return refused(RejectionReason::unauthorized, "this node takes no jobs of others");
   }
-  if (options_.open || allow_.contains(requester)) {
+  if (lets_in(requester)) {
     return std::nullopt;
   }
   return refused(

@@ -55,6 +55,9 @@ class Policy final : public provider::AdmissionPolicy {
 
   [[nodiscard]] std::variant<provider::Admitted, provider::Refused> admit(
       const provider::AdmissionRequest& request) override;
+  /// Whether `who` may have anything of this node: its jobs are looked at, its questions for
+  /// modules answered.
+  [[nodiscard]] bool lets_in(const identity::PublicKey& who) const;
 
  private:
   [[nodiscard]] std::optional<provider::Refused> refuse_who(

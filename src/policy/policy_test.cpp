@@ -53,6 +53,19 @@ class PolicyTest : public ::testing::Test {
   provider::Refused last_;
 };
 
+TEST_F(PolicyTest, LetsInWhoseJobsItTakes) {
+  const auto lets_in = [this](const identity::KeyPair& who) {
+    return Policy(clock_, options_).lets_in(who.public_key());
+  };
+  EXPECT_TRUE(lets_in(friend_));
+  EXPECT_FALSE(lets_in(stranger_));
+  options_.open = true;
+  EXPECT_TRUE(lets_in(stranger_));
+  options_.takes_others = false;
+  EXPECT_FALSE(lets_in(stranger_));
+  EXPECT_FALSE(lets_in(friend_));
+}
+
 TEST_F(PolicyTest, RefusesStrangersByDefault) {
   EXPECT_EQ(ask(stranger_, stranger_), RejectionReason::unauthorized);
   EXPECT_NE(last_.detail.find(stranger_.peer_id().text()), std::string::npos);

@@ -28,10 +28,11 @@ struct Job {
   Waiters changed;  // something was added to the log
   JobStdin input;
   requester::CancelToken cancel;
-  job::WasmJob job;              // as asked; stdin filled in where it was given
-  std::size_t notices = 0;       // progress and checkpoint events so far
-  std::optional<Error> overrun;  // why we cancelled it ourselves
-  Bytes manifest, receipt;       // envelopes
+  job::WasmJob job;                  // as asked; stdin filled in where it was given
+  std::optional<ArtifactId> wanted;  // a module that is not here yet
+  std::size_t notices = 0;           // progress and checkpoint events so far
+  std::optional<Error> overrun;      // why we cancelled it ourselves
+  Bytes manifest, receipt;           // envelopes
   bool finished = false;
   Document document;            // once finished
   bool transcript_kept = true;  // false: restored without its output
@@ -62,6 +63,16 @@ struct JobBook::State : std::enable_shared_from_this<JobBook::State> {
   /// Spawned, so it holds the state from its first moment: the book may go before it begins.
   [[nodiscard]] static Task<void> run(std::shared_ptr<State> self, std::shared_ptr<Job> job,
                                       requester::Request request, requester::Network* network);
+  /// Gets the module a job names by its artifact id, and fills it in. Errors: those of
+  /// ModuleKeeper::get, Code::busy when the stage is full.
+  [[nodiscard]] static Task<Result<void>> bring(std::shared_ptr<State> self,
+                                                std::shared_ptr<Job> job,
+                                                requester::Request& request);
+  /// Keeps a module on the disk where this node does, in the background.
+  void keep(std::shared_ptr<const ModuleStage::Module> module);
+  /// A staged module; null for one that must be brought. Errors: Code::not_found.
+  [[nodiscard]] Result<std::shared_ptr<const ModuleStage::Module>> staged(
+      const std::variant<Sha256, ArtifactId>& module);
   /// The job is over: its document and output go to the store, followers get `result`.
   [[nodiscard]] Task<void> finish(std::shared_ptr<Job> job,
                                   std::optional<requester::Outcome> outcome);

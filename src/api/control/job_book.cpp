@@ -65,7 +65,7 @@ Result<std::unique_ptr<JobBook>> JobBook::open(World world, JobBookLimits limits
   return std::unique_ptr<JobBook>(new JobBook(std::make_shared<State>(world, limits)));
 }
 
-Task<Result<StagedModule>> JobBook::stage(Bytes module) {
+Task<Result<StagedModule>> JobBook::stage(Bytes module, bool keep) {
   const std::shared_ptr<State> state = state_;
   if (module.empty() || module.size() > job::kModuleBytesMax) {
     co_return fail(Code::too_large, "a module has 1 to " + std::to_string(job::kModuleBytesMax) +
@@ -82,7 +82,18 @@ Task<Result<StagedModule>> JobBook::stage(Bytes module) {
   if (state->closed) {
     co_return fail(Code::unavailable, "the daemon is stopping");
   }
+  ModuleKeeper* const keeper = state->world.modules;
+  if (keep && keeper == nullptr) {
+    co_return fail(Code::unsupported, "this node keeps no modules", "start a daemon: plasmd start");
+  }
   PHASE_CO_TRY_VOID(state->stage.add(std::move(module), staged.ref));
+  if (!keep) {
+    co_return staged;
+  }
+  PHASE_CO_TRY(const auto held, state->stage.take(staged.ref.sha256));
+  std::shared_ptr<const Bytes> bytes(held, &held->bytes);
+  PHASE_CO_TRY_VOID(co_await keeper->keep(std::move(bytes), staged.ref));
+  staged.shared_with = keeper->shared_with();
   co_return staged;
 }
 
@@ -96,13 +107,17 @@ Result<std::string> JobBook::submit(Submission submission) {
     return fail(Code::busy, std::to_string(s.active) + " jobs run already",
                 "try again when one ended");
   }
-  PHASE_TRY(const auto module, s.stage.take(submission.module));
+  PHASE_TRY(const auto module, s.staged(submission.module));
   auto job = std::make_shared<Job>(s.world.clock, s.world.executor, s.limits, s.budget);
   job->facts.id = s.world.random.uuid();
   job->facts.target = target_text(submission);
   job->facts.created = s.world.clock.now_utc();
   job->job = std::move(submission.job);
-  job->job.module = module->ref;
+  if (module != nullptr) {
+    job->job.module = module->ref;
+  } else {
+    job->wanted = std::get<ArtifactId>(submission.module);
+  }
   job->job.clock_start_ns = job->facts.created.unix_ms * 1'000'000;
   job->job.random_seed = s.world.random.array<32>();
   if (submission.stdin_given) {
@@ -112,7 +127,9 @@ Result<std::string> JobBook::submit(Submission submission) {
 
   requester::Request request;
   request.job = job->job;
-  request.module = std::shared_ptr<const Bytes>(module, &module->bytes);
+  if (module != nullptr) {
+    request.module = std::shared_ptr<const Bytes>(module, &module->bytes);
+  }
   request.requirements = std::move(submission.requirements);
   request.wall_limit_ms = submission.timeout_ms;
   request.level = submission.level;
@@ -136,6 +153,9 @@ Result<std::string> JobBook::submit(Submission submission) {
       s.world.executor,
       State::run(state_, job, std::move(request), is_local ? &s.world.local : &s.world.remote),
       asio::detached);
+  if (module != nullptr && !submission.is_private) {
+    s.keep(module);
+  }
   return job->facts.id;
 }
 

@@ -10,8 +10,10 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <variant>
 #include <vector>
 
+#include "api/control/module_keeper.h"
 #include "base/clock.h"
 #include "base/random.h"
 #include "protocol/requester/requester.h"
@@ -43,7 +45,7 @@ enum class Target : std::uint8_t { local, remote, peer };
 
 /// `POST /v1/jobs`, read and checked.
 struct Submission {
-  Sha256 module;
+  std::variant<Sha256, ArtifactId> module;  ///< uploaded before, or kept here or by a peer
   job::WasmJob job;  ///< module reference, clock and seed are filled in by the book
   manifest::Requirements requirements;
   std::uint64_t timeout_ms = 30'000;
@@ -60,6 +62,7 @@ struct Submission {
 
 struct StagedModule {
   job::ArtifactRef ref;
+  std::string_view shared_with;  ///< of a kept one: "nobody", "allowlist", "anybody"; else empty
 };
 
 /// One server-sent event.
@@ -80,17 +83,20 @@ class JobBook {
     requester::Network& local;   ///< this node's own provider: target `local`
     store::Store& store;
     asio::any_io_executor executor;
+    ModuleKeeper* modules = nullptr;  ///< null: modules are only what was uploaded lately
   };
   /// Marks jobs that a crash cut off as failed (Code::connection_closed, "the daemon stopped while
   /// …").
   [[nodiscard]] static Result<std::unique_ptr<JobBook>> open(World world, JobBookLimits limits);
   ~JobBook();
 
-  /// Keeps a module for submissions. Hashes large ones off the loop.
-  /// Errors: Code::too_large above job::kModuleBytesMax, Code::busy when the stage is full.
-  [[nodiscard]] Task<Result<StagedModule>> stage(Bytes module);
-  /// Starts a job. Returns its id. Errors: Code::not_found for a module that is not staged,
-  /// Code::busy.
+  /// Keeps a module for submissions. Hashes large ones off the loop. `keep`: on the disk too, for
+  /// this node's people and those whom the policy lets in. Errors: Code::too_large above
+  /// job::kModuleBytesMax, Code::busy when the stage is full, Code::unsupported where nothing is
+  /// kept, those of ModuleKeeper::keep.
+  [[nodiscard]] Task<Result<StagedModule>> stage(Bytes module, bool keep = false);
+  /// Starts a job. Returns its id. The module of a job that is not private is kept. Errors:
+  /// Code::not_found for a module by its hash that is not staged, Code::busy.
   [[nodiscard]] Result<std::string> submit(Submission submission);
   /// JSON of a state object. Errors: Code::not_found.
   [[nodiscard]] Result<std::string> state(const std::string& id);

@@ -1,4 +1,6 @@
 // One job from submission to its stored end.
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <boost/json.hpp>
@@ -102,10 +104,71 @@ void JobBook::State::evict(std::size_t room_for_output) {
   }
 }
 
+Result<std::shared_ptr<const ModuleStage::Module>> JobBook::State::staged(
+    const std::variant<Sha256, ArtifactId>& module) {
+  if (const auto* const sha256 = std::get_if<Sha256>(&module)) {
+    return stage.take(*sha256);
+  }
+  if (const auto known = stage.find(std::get<ArtifactId>(module))) {
+    return stage.take(*known);
+  }
+  if (world.modules == nullptr) {
+    return fail(Code::not_found, "this node keeps no modules", "upload it: POST /v1/modules");
+  }
+  return nullptr;
+}
+
+Task<Result<void>> JobBook::State::bring(std::shared_ptr<State> self, std::shared_ptr<Job> job,
+                                         requester::Request& request) {
+  const ModuleKeeper::Progress tell = [&self, &job](const offer::Progress& progress) {
+    if (!self->closed && job->notices < self->limits.notices_max) {
+      ++job->notices;
+      job->log.add("progress", progress_json(progress));
+      job->changed.notify_all();
+    }
+  };
+  const ArtifactId id = *job->wanted;
+  auto got = co_await self->world.modules->get(id, tell, job->cancel);
+  if (self->closed) {
+    co_return fail(Code::cancelled, "the daemon stops");
+  }
+  if (!got) {
+    co_return fail(got.error());
+  }
+  const job::ArtifactRef ref = got->ref;
+  PHASE_CO_TRY_VOID(self->stage.add(std::move(got->bytes), ref));
+  PHASE_CO_TRY(const auto module, self->stage.take(ref.sha256));
+  job->job.module = ref;
+  request.job = job->job;
+  request.module = std::shared_ptr<const Bytes>(module, &module->bytes);
+  co_return Result<void>{};
+}
+
+void JobBook::State::keep(std::shared_ptr<const ModuleStage::Module> module) {
+  if (world.modules == nullptr) {
+    return;
+  }
+  std::shared_ptr<const Bytes> bytes(module, &module->bytes);
+  // What cannot be kept was told to the log; the job runs all the same.
+  asio::co_spawn(world.executor, world.modules->keep(std::move(bytes), module->ref),
+                 asio::detached);
+}
+
 Task<void> JobBook::State::run(std::shared_ptr<State> self, std::shared_ptr<Job> job,
                                requester::Request request, requester::Network* network) {
   if (self->closed) {
     co_return;  // the book went before this began
+  }
+  if (job->wanted) {
+    const auto brought = co_await bring(self, job, request);
+    if (self->closed) {
+      co_return;
+    }
+    if (!brought) {
+      job->facts.error = brought.error();
+      co_await self->finish(job, std::nullopt);
+      co_return;
+    }
   }
   if (!request.provider) {
     self->set_state(*job, JobState::discovering);

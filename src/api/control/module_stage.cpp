@@ -46,6 +46,15 @@ Result<std::shared_ptr<const ModuleStage::Module>> ModuleStage::take(const Sha25
   return found->second.module;
 }
 
+std::optional<Sha256> ModuleStage::find(const ArtifactId& id) const {
+  for (const auto& [sha256, staged] : staged_) {
+    if (staged.module->ref.id == id) {
+      return sha256;
+    }
+  }
+  return std::nullopt;
+}
+
 void ModuleStage::drop_expired() {
   const Instant now = clock_.now();
   std::erase_if(staged_, [now](const auto& entry) { return entry.second.expires <= now; });

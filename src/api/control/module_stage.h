@@ -29,6 +29,8 @@ class ModuleStage {
   [[nodiscard]] Result<void> add(Bytes bytes, const job::ArtifactRef& ref);
   /// The module, its lifetime begun anew. Errors: Code::not_found.
   [[nodiscard]] Result<std::shared_ptr<const Module>> take(const Sha256& sha256);
+  /// The hash of a staged module with this artifact id.
+  [[nodiscard]] std::optional<Sha256> find(const ArtifactId& id) const;
 
  private:
   struct Staged {

@@ -92,9 +92,14 @@ std::string ping_json(const PingAnswer& answer) {
                                       {"rtt_us", microseconds(answer.round_trip)}});
 }
 
-std::string module_json(const job::ArtifactRef& ref) {
-  return json::serialize(json::object{
-      {"sha256", ref.sha256.hex()}, {"artifact_id", ref.id.hex()}, {"length", ref.length}});
+std::string module_json(const StagedModule& staged) {
+  const job::ArtifactRef& ref = staged.ref;
+  json::object out{
+      {"sha256", ref.sha256.hex()}, {"artifact_id", ref.id.hex()}, {"length", ref.length}};
+  if (!staged.shared_with.empty()) {
+    out["shared_with"] = staged.shared_with;
+  }
+  return json::serialize(out);
 }
 
 Result<std::string> parse_ping(std::string_view text) {

@@ -3,8 +3,8 @@
 
 #include <string>
 
+#include "api/control/job_book.h"
 #include "api/control/node_view.h"
-#include "protocol/job/job.h"
 
 namespace phase::control {
 
@@ -12,7 +12,7 @@ namespace phase::control {
 [[nodiscard]] std::string peers_json(const std::vector<PeerEntry>& peers);
 [[nodiscard]] std::string providers_json(const std::vector<requester::Candidate>& providers);
 [[nodiscard]] std::string ping_json(const PingAnswer& answer);
-[[nodiscard]] std::string module_json(const job::ArtifactRef& ref);
+[[nodiscard]] std::string module_json(const StagedModule& staged);
 /// The peer of `{"peer": …}`. Errors: Code::invalid_argument.
 [[nodiscard]] Result<std::string> parse_ping(std::string_view text);
 

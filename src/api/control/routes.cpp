@@ -133,11 +133,15 @@ Task<Reply> post_ping(ApiRef api, Request request) {
 // ── Submitting ──
 
 Task<Reply> post_module(ApiRef api, Request request) {
-  const auto staged = co_await api->world.jobs.stage(std::move(request.body));
+  const auto keep = query_flag(request, "keep", false);
+  if (!keep) {
+    co_return refuse(keep.error());
+  }
+  const auto staged = co_await api->world.jobs.stage(std::move(request.body), *keep);
   if (!staged) {
     co_return refuse(staged.error());
   }
-  co_return http::json_response(201, module_json(staged->ref));
+  co_return http::json_response(201, module_json(*staged));
 }
 
 Task<Reply> post_job(ApiRef api, Request request) {

@@ -4,6 +4,7 @@
 #include <boost/json.hpp>
 
 #include "api/control/job_book.h"
+#include "base/artifact_text.h"
 
 namespace phase::control {
 namespace {
@@ -163,9 +164,17 @@ Reader number_reader(std::string_view key, std::uint64_t min, std::uint64_t max,
 
 Result<void> read_module(const json::value& value, Submission& out, const JobBookLimits&) {
   PHASE_TRY(const std::string hex, text("module", value));
+  if (hex.starts_with(kArtifactPrefix)) {
+    const auto id = parse_artifact(hex);
+    if (!id) {
+      return wrong("module", id.error().message);
+    }
+    out.module = *id;
+    return {};
+  }
   auto hash = Sha256::from_hex_text(hex);
   if (!hash) {
-    return wrong("module", "expected 64 hexadecimal digits");
+    return wrong("module", "expected 64 hexadecimal digits, alone or after artifact:");
   }
   out.module = *hash;
   return {};

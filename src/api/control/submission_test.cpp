@@ -14,12 +14,23 @@ std::string with(std::string_view more) {
 TEST(Submission, NeedsOnlyAModule) {
   const auto read = parse_submission(with(""), {});
   ASSERT_TRUE(read) << read.error().text();
-  EXPECT_EQ(read->module.hex(), kModule);
+  EXPECT_EQ(std::get<Sha256>(read->module).hex(), kModule);
   EXPECT_EQ(read->job.entry, "_start");
   EXPECT_EQ(read->target, Target::local);
   EXPECT_EQ(read->timeout_ms, 30'000U);
   ASSERT_TRUE(read->stdin_given.has_value()) << "left out: empty, not streamed";
   EXPECT_TRUE(read->stdin_given->empty());
+}
+
+TEST(Submission, TakesAModuleByItsArtifactId) {
+  const std::string digits(64, 'b');
+  const auto read = parse_submission(R"({"module":"artifact:)" + digits + R"("})", {});
+  ASSERT_TRUE(read) << read.error().text();
+  EXPECT_EQ(std::get<ArtifactId>(read->module).hex(), digits);
+  const auto wrong = parse_submission(R"({"module":"artifact:1234"})", {});
+  ASSERT_FALSE(wrong);
+  EXPECT_EQ(wrong.error().code, Code::invalid_argument);
+  EXPECT_NE(wrong.error().message.find("module"), std::string::npos);
 }
 
 TEST(Submission, ReadsEveryKey) {

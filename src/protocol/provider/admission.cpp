@@ -42,7 +42,7 @@ std::variant<Admitted, Refused> Session::admit(offer::Open open) {
   module_ref_ = job::module_of(*job_);
   if (auto no = check_asked(open_)) return std::move(*no);
   if (auto no = check_room()) return std::move(*no);
-  auto policy = state_->world.policy.admit({*manifest_, peer_});
+  auto policy = state_->world.policy.admit({*manifest_, peer_, open_.salt.has_value()});
   if (std::holds_alternative<Refused>(policy)) return policy;
   const manifest::Manifest& asked = manifest_->manifest;
   const auto recorded = state_->world.replays.admit(manifest_->id, asked.created, asked.expires,

@@ -23,6 +23,7 @@ namespace phase::provider {
 struct AdmissionRequest {
   const manifest::SignedManifest& manifest;
   const identity::PublicKey& peer;  ///< who delivered it
+  bool is_private = false;          ///< its receipt will carry salted commitments only
 };
 struct Admitted {};
 struct Refused {
