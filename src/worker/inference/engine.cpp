@@ -338,7 +338,7 @@ void Engine::step() {
   if (embedder_.busy()) embedder_.step();
   fill(*batch_);
   if (batch_->size() > 0) decode(*batch_);
-  outbox_.flush_when_due();
+  outbox_.flush();
 }
 
 }  // namespace phase::worker::inference

@@ -5,9 +5,6 @@
 
 namespace phase::worker::inference {
 
-/// A model of a few layers makes a token in less; larger ones never wait.
-inline constexpr std::uint64_t kOutboxPauseNs = 250'000;
-
 class Outbox {
  public:
   /// `socket` is blocking and borrowed.
@@ -19,17 +16,12 @@ class Outbox {
   void write(std::uint32_t id, job::OutputStream stream, std::string_view text);
   /// Sends what is gathered; waits for room.
   void flush();
-  /// The same, but text that follows other text within kOutboxPause waits for more: each packet
-  /// wakes the parent, and nobody reads so fast.
-  void flush_when_due();
   /// False once the parent is gone: then what is said is dropped.
   [[nodiscard]] bool open() const noexcept { return open_; }
 
  private:
   int socket_;
   bool open_ = true;
-  bool urgent_ = false;  ///< more than text is gathered
-  std::uint64_t flushed_ns_ = 0;
   Bytes packet_;
 };
 
