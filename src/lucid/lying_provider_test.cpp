@@ -7,7 +7,9 @@
 #include "lucid/inference_jobs.h"
 #include "lucid/local_models.h"
 #include "lucid/lucid_fixture.h"
+#include "lucid/pulls.h"
 #include "lucid/service.h"
+#include "lucid/sharing.h"
 #include "mesh/no_network.h"
 #include "tests/simulation/rogue.h"
 #include "tests/simulation/stage.h"
@@ -109,12 +111,20 @@ struct World {
         catalog(*Catalog::open({stage.clock, executor, nullptr, log, executor},
                                nothing_in(folder.path))),
         pool({stage.clock, executor, *catalog, nullptr, log}, {}),
-        models({executor, stage.random, *catalog, pool}) {
+        gate({stage.clock, *catalog, key.public_key(), "x86_64", [] { return std::uint64_t{0}; },
+              [](const identity::PublicKey&) { return std::uint64_t{0}; }, [] { return 12; }},
+             {}),
+        book(folder.path),
+        sharing({stage.clock, key, *catalog, gate, book, log}),
+        artifacts(*artifact::Store::open({folder.path / "artifacts", folder.path / "blobs"})),
+        pulls({stage.clock, executor, key, *catalog, book, sharing, *artifacts, nullptr, nullptr,
+               nullptr, log}),
+        models({executor, stage.random, *catalog, pool, pulls}) {
     store::StoreOptions kept;
     kept.path = folder.path / "lucidd.db";
     kept.durability = store::Durability::process;
     store = *store::Store::open(kept, stage.clock.now_utc());
-    options.resolve = [](ModelName) -> Task<Result<ArtifactId>> {
+    options.resolve = [](PullSpec) -> Task<Result<ArtifactId>> {
       co_return echo_model()->content.id;
     };
     options.may_leave = [](const ModelName&) { return true; };
@@ -221,6 +231,11 @@ struct World {
   simulation::SimNetwork network;
   std::unique_ptr<Catalog> catalog;
   ModelPool pool;
+  Gate gate;  // of a node that serves nobody
+  artifact::NameBook book;
+  Sharing sharing;
+  std::shared_ptr<artifact::Store> artifacts;
+  Pulls pulls;
   LocalModels models;
   mesh::NoNetwork nobody;
   std::unique_ptr<store::Store> store;
@@ -370,7 +385,7 @@ TEST(LyingProvider, WhoHasNotWhatItAdvertisesIsReplaced) {
   const LocalModelPtr other = own_echo("other");
   requester::Candidate claims = empty.candidate(kNear);
   claims.capabilities.models = {Sha256{other->content.id.value}};
-  options.resolve = [other](ModelName) -> Task<Result<ArtifactId>> { co_return other->content.id; };
+  options.resolve = [other](PullSpec) -> Task<Result<ArtifactId>> { co_return other->content.id; };
   options.may_leave = [](const ModelName&) { return true; };
   world.network.add(claims, [&empty](std::unique_ptr<ByteStream> stream, identity::PublicKey peer) {
     return empty.rogue.serve(std::move(stream), peer);
