@@ -127,7 +127,7 @@ struct World {
     options.resolve = [](PullSpec) -> Task<Result<ArtifactId>> {
       co_return echo_model()->content.id;
     };
-    options.may_leave = [](const ModelName&) { return true; };
+    if (!options.may_leave) options.may_leave = [](const ModelName&) { return true; };
     service =
         std::make_unique<Service>(Service::World{stage.clock, stage.random, key, executor, *catalog,
                                                  pool, models, *store, nobody, &network, log},
@@ -399,6 +399,25 @@ TEST(LyingProvider, WhoHasNotWhatItAdvertisesIsReplaced) {
   ASSERT_TRUE(heard.error);
   EXPECT_EQ(heard.error->code, Code::rejected);
   EXPECT_NE(heard.error->message.find("model"), std::string::npos) << heard.error->message;
+}
+
+// ── What leaves ──
+
+TEST(Leaving, NothingGoesToOthersThatMayNot) {
+  World open;
+  Party& near = open.add(Lie::none, kNear);
+  Ask own = World::make(kText);
+  own.local_only = true;
+  const Heard kept = open.ask(own);
+  ASSERT_TRUE(kept.error);
+  EXPECT_EQ(kept.error->code, Code::not_found);
+  EXPECT_TRUE(near.receipts.kept.empty() && kept.routes.empty());
+  Service::Options options;
+  options.may_leave = [](const ModelName& name) { return name.name != "echo"; };
+  World closed(options);
+  Party& other = closed.add(Lie::none, kNear);
+  EXPECT_TRUE(closed.ask(kText, false).error);
+  EXPECT_TRUE(other.receipts.kept.empty());
 }
 
 // ── Hedging ──
