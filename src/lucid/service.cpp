@@ -165,6 +165,10 @@ Task<Result<void>> Service::State::choose_away(const Ask& ask, PullSpec spec, Wa
         could ? "put its GGUF file into the model folder, or turn the mesh on: --mesh" : "");
   }
   Result<ArtifactId> found = co_await options.resolve(std::move(spec));
+  // Clients show the one text of an error: the way out of a conflict stands in it.
+  if (!found && found.error().code == Code::already_exists) {
+    co_return fail(Code::already_exists, found.error().text());
+  }
   if (!found) co_return fail(found.error());
   id = *found;
   way.network = world.mesh;
