@@ -11,6 +11,7 @@
 #include "lucid/catalog_files.h"
 #include "lucid/inference_jobs.h"
 #include "lucid/local_models.h"
+#include "lucid/name_meaning.h"
 #include "lucid/pulls.h"
 #include "lucid/sharing.h"
 #include "lucid/upstream.h"
@@ -81,10 +82,10 @@ struct LucidNode::State : std::enable_shared_from_this<LucidNode::State> {
   void announce(std::string key);
   void announce_shared();
   [[nodiscard]] offer::Capabilities capabilities() const;
+  [[nodiscard]] static Task<std::vector<artifact::SignedRecord>> records_of(
+      std::shared_ptr<State> self, std::string name, std::string digest);
   [[nodiscard]] static Task<Result<ArtifactId>> resolve(std::shared_ptr<State> self,
-                                                        ModelName name);
-  [[nodiscard]] Result<ArtifactId> pinned(const artifact::Pin& pin,
-                                          const std::map<Sha256, std::size_t>& votes) const;
+                                                        PullSpec asked);
   static Task<void> watch_policy(std::shared_ptr<State> self);
   static Task<void> watch_machine(std::shared_ptr<State> self);
   static Task<void> first_look(std::shared_ptr<State> self);
@@ -221,50 +222,47 @@ Task<Result<void>> LucidNode::State::join() {
   co_return Result<void>{};
 }
 
-/// The content that a name is held to, if somebody has it under that name.
-Result<ArtifactId> LucidNode::State::pinned(const artifact::Pin& pin,
-                                            const std::map<Sha256, std::size_t>& votes) const {
-  std::optional<ArtifactId> id = pin.id;
-  const artifact::Names asked{"", pin.sha256, {}};
-  const auto records = book->records(asked, world.clock.now_utc());
-  if (!id && records && !records->empty()) id = records->front().record.content.id;
-  if (id && votes.contains(Sha256{id->value})) return *id;
-  return fail(Code::already_exists,
-              "conflict: '" + pin.name + "' is pinned to sha256:" +
-                  pin.sha256->hex().substr(0, 12) + ", which none of the peers has under that name",
-              "lucidd names " + pin.name + " shows it; lucidd unpin " + pin.name + " lets go");
+/// What publishers say of a name. Asks them only where a digest has to find its content: others are
+/// known by what they offer.
+Task<std::vector<artifact::SignedRecord>> LucidNode::State::records_of(std::shared_ptr<State> self,
+                                                                       std::string name,
+                                                                       std::string digest) {
+  const artifact::Names wanted{name, {}, {}};
+  const UtcTime now = self->world.clock.now_utc();
+  auto known = self->book->records(wanted, now).value_or(std::vector<artifact::SignedRecord>{});
+  const bool there = std::ranges::any_of(known, [&digest](const artifact::SignedRecord& one) {
+    return one.record.content.sha256.hex().starts_with(digest);
+  });
+  if (digest.empty() || there || self->artifact_peers == nullptr) co_return known;
+  const artifact::SearchWorld place{self->world.clock, self->world.executor, *self->artifact_peers};
+  artifact::Names asked = wanted;
+  std::string key = artifact::name_key(name);
+  const artifact::SearchLimits limits;
+  std::vector<artifact::SignedRecord> heard =
+      co_await artifact::search_names(place, std::move(asked), std::move(key), limits);
+  if (self->closed) co_return known;
+  const auto kept = self->book->remember(heard, now);
+  if (!kept) self->world.log.warn("{}", printable(kept.error().text()));
+  known.insert(known.end(), heard.begin(), heard.end());
+  co_return artifact::newest(std::move(known));
 }
 
-/// The content others have under a name. When they differ, the one that most name so; all are told.
-Task<Result<ArtifactId>> LucidNode::State::resolve(std::shared_ptr<State> self, ModelName name) {
+/// The content that others mean by what a client wrote.
+Task<Result<ArtifactId>> LucidNode::State::resolve(std::shared_ptr<State> self, PullSpec asked) {
   const requester::Wanted wanted{"inference", "", std::nullopt};
   const Deadline deadline = self->world.clock.deadline_after(kResolveMax);
   Result<std::vector<requester::Candidate>> found =
       co_await self->mesh->network().find(wanted, deadline);
   if (!found) co_return fail(found.error());
-  const std::string text = name.text();
-  PHASE_CO_TRY(const std::optional<artifact::Pin> pin, self->book->pin_of(text));
-  std::map<Sha256, std::size_t> votes;
-  for (const requester::Candidate& candidate : *found) {
-    const offer::Capabilities& has = candidate.capabilities;
-    if (pin && pin->publisher && *pin->publisher != candidate.key) continue;
-    for (std::size_t i = 0; i < has.model_names.size(); ++i) {
-      const auto theirs = ModelName::parse(has.model_names[i]);
-      if (theirs && theirs->text() == text) ++votes[has.models[i]];
-    }
-  }
-  if (votes.empty()) {
-    co_return fail(Code::not_found, "no peers serving model '" + text + "'",
-                   "start a lucidd that has it and lets you, or put it into the model folder");
-  }
-  if (pin && pin->sha256) co_return self->pinned(*pin, votes);
-  const auto most =
-      std::ranges::max_element(votes, {}, [](const auto& entry) { return entry.second; });
-  if (votes.size() > 1) {
-    self->world.log.warn("model {} means {} different contents to the peers; using {}", text,
-                         votes.size(), most->first.hex());
-  }
-  co_return ArtifactId{most->first.value};
+  if (self->closed) co_return fail(Code::cancelled, "the node stops");
+  std::string name = asked.name->text();
+  PHASE_CO_TRY(const std::optional<artifact::Pin> pin, self->book->pin_of(name));
+  std::string digest = asked.digest_prefix;
+  if (digest.empty() && pin && pin->sha256 && !pin->id) digest = pin->sha256->hex();
+  std::vector<artifact::SignedRecord> records =
+      co_await records_of(self, std::move(name), std::move(digest));
+  if (self->closed) co_return fail(Code::cancelled, "the node stops");
+  co_return meaning_of(asked, *found, pin, records);
 }
 
 /// The store of artifacts beside the catalog's own, what others may have of it, and the way to
@@ -312,7 +310,9 @@ void LucidNode::State::open_service() {
       LocalModels::World{world.executor, world.random, *catalog, *pool, *pulls});
   Service::Options serving = options.service;
   if (mesh != nullptr && !options.mesh_models.empty()) {
-    serving.resolve = [this](ModelName name) { return resolve(shared_from_this(), name); };
+    serving.resolve = [this](PullSpec asked) {
+      return resolve(shared_from_this(), std::move(asked));
+    };
     serving.may_leave = [globs = options.mesh_models](const ModelName& name) {
       return std::ranges::any_of(globs, [&name](const std::string& glob) {
         return glob_matches(glob, name.text()) || glob_matches(glob, name.name);

@@ -1,13 +1,17 @@
 // The whole service against providers elsewhere that do wrong: real provider, gate, pool and
 // receipts on both sides, somebody between them, virtual time.
 #include <array>
+#include <map>
 
 #include "lucid/echo.h"
 #include "lucid/gate.h"
 #include "lucid/inference_jobs.h"
 #include "lucid/local_models.h"
 #include "lucid/lucid_fixture.h"
+#include "lucid/pulls.h"
 #include "lucid/service.h"
+#include "lucid/sharing.h"
+#include "lucid/work_log.h"
 #include "mesh/no_network.h"
 #include "tests/simulation/rogue.h"
 #include "tests/simulation/stage.h"
@@ -109,15 +113,23 @@ struct World {
         catalog(*Catalog::open({stage.clock, executor, nullptr, log, executor},
                                nothing_in(folder.path))),
         pool({stage.clock, executor, *catalog, nullptr, log}, {}),
-        models({executor, stage.random, *catalog, pool}) {
+        gate({stage.clock, *catalog, key.public_key(), "x86_64", [] { return std::uint64_t{0}; },
+              [](const identity::PublicKey&) { return std::uint64_t{0}; }, [] { return 12; }},
+             {}),
+        book(folder.path),
+        sharing({stage.clock, key, *catalog, gate, book, log}),
+        artifacts(*artifact::Store::open({folder.path / "artifacts", folder.path / "blobs"})),
+        pulls({stage.clock, executor, key, *catalog, book, sharing, *artifacts, nullptr, nullptr,
+               nullptr, log}),
+        models({executor, stage.random, *catalog, pool, pulls}) {
     store::StoreOptions kept;
     kept.path = folder.path / "lucidd.db";
     kept.durability = store::Durability::process;
     store = *store::Store::open(kept, stage.clock.now_utc());
-    options.resolve = [](ModelName) -> Task<Result<ArtifactId>> {
+    options.resolve = [](PullSpec) -> Task<Result<ArtifactId>> {
       co_return echo_model()->content.id;
     };
-    options.may_leave = [](const ModelName&) { return true; };
+    if (!options.may_leave) options.may_leave = [](const ModelName&) { return true; };
     service =
         std::make_unique<Service>(Service::World{stage.clock, stage.random, key, executor, *catalog,
                                                  pool, models, *store, nobody, &network, log},
@@ -221,6 +233,11 @@ struct World {
   simulation::SimNetwork network;
   std::unique_ptr<Catalog> catalog;
   ModelPool pool;
+  Gate gate;  // of a node that serves nobody
+  artifact::NameBook book;
+  Sharing sharing;
+  std::shared_ptr<artifact::Store> artifacts;
+  Pulls pulls;
   LocalModels models;
   mesh::NoNetwork nobody;
   std::unique_ptr<store::Store> store;
@@ -370,7 +387,7 @@ TEST(LyingProvider, WhoHasNotWhatItAdvertisesIsReplaced) {
   const LocalModelPtr other = own_echo("other");
   requester::Candidate claims = empty.candidate(kNear);
   claims.capabilities.models = {Sha256{other->content.id.value}};
-  options.resolve = [other](ModelName) -> Task<Result<ArtifactId>> { co_return other->content.id; };
+  options.resolve = [other](PullSpec) -> Task<Result<ArtifactId>> { co_return other->content.id; };
   options.may_leave = [](const ModelName&) { return true; };
   world.network.add(claims, [&empty](std::unique_ptr<ByteStream> stream, identity::PublicKey peer) {
     return empty.rogue.serve(std::move(stream), peer);
@@ -384,6 +401,25 @@ TEST(LyingProvider, WhoHasNotWhatItAdvertisesIsReplaced) {
   ASSERT_TRUE(heard.error);
   EXPECT_EQ(heard.error->code, Code::rejected);
   EXPECT_NE(heard.error->message.find("model"), std::string::npos) << heard.error->message;
+}
+
+// ── What leaves ──
+
+TEST(Leaving, NothingGoesToOthersThatMayNot) {
+  World open;
+  Party& near = open.add(Lie::none, kNear);
+  Ask own = World::make(kText);
+  own.local_only = true;
+  const Heard kept = open.ask(own);
+  ASSERT_TRUE(kept.error);
+  EXPECT_EQ(kept.error->code, Code::not_found);
+  EXPECT_TRUE(near.receipts.kept.empty() && kept.routes.empty());
+  Service::Options options;
+  options.may_leave = [](const ModelName& name) { return name.name != "echo"; };
+  World closed(options);
+  Party& other = closed.add(Lie::none, kNear);
+  EXPECT_TRUE(closed.ask(kText, false).error);
+  EXPECT_TRUE(other.receipts.kept.empty());
 }
 
 // ── Hedging ──
@@ -416,6 +452,41 @@ TEST(Hedging, WhoSpeaksFirstIsHeardAndBothReceiptsAreKept) {
   }
 }
 
+/// Both speak, one after the other: the second is not heard, whenever its words arrive.
+TEST(Hedging, OneIsHeardAlone) {
+  std::size_t both_spoke = 0;
+  for (std::uint64_t seed = 1; seed <= 40; ++seed) {
+    SCOPED_TRACE(seed);
+    World world({}, seed);
+    simulation::WireFaults far;
+    far.delay_max = 2s;
+    Party& one = world.add(Lie::none, kNear);
+    Party& two = world.add(Lie::none, kFar);
+    for (Party* party : {&one, &two}) world.place(*party, kNear, far);
+    Ask ask = World::make(kText);
+    ask.hedge = true;
+    const Heard heard = world.ask(ask);
+    ASSERT_TRUE(heard.finished) << heard.error->text();
+    EXPECT_EQ(heard.text, reverse_text(kText));
+    EXPECT_EQ(heard.voided, "");
+    ASSERT_TRUE(world.stage.settle());
+    both_spoke += one.receipts.kept.empty() || two.receipts.kept.empty() ? 0 : 1;
+  }
+  EXPECT_GE(both_spoke, 10U) << "too few to tell";
+}
+
+TEST(Hedging, TheOtherIsCancelledAtOnce) {
+  World world;
+  world.add(Lie::beat_only, kNear);
+  world.add(Lie::none, kFar);
+  Ask ask = World::make(kText);
+  ask.hedge = true;
+  ASSERT_TRUE(world.ask(ask).finished);
+  ASSERT_TRUE(world.stage.context.run_until([&] { return world.service->asks_running() == 0; },
+                                            Stage::kEnd));
+  EXPECT_LE(world.now(), kHedgeUnmeasured + requester::RequesterLimits{}.cancel_max);
+}
+
 TEST(Hedging, IsOffUnlessWishedAndFindsNobodyElse) {
   World off;
   off.add(Lie::beat_only, kNear);
@@ -441,6 +512,61 @@ TEST(Hedging, IsOffUnlessWishedAndFindsNobodyElse) {
   EXPECT_TRUE(punctual.ask(kText, false).finished);
   EXPECT_EQ(near.receipts.kept.size(), 1U);
   EXPECT_TRUE(far.receipts.kept.empty());
+}
+
+// ── What others had is told ──
+
+/// Verdicts of what other nodes had of this one, with who had it.
+std::multimap<std::string, std::string> had(World& world) {
+  EXPECT_TRUE(world.stage.settle());
+  const WorkLog log(*world.store, world.key.public_key());
+  std::multimap<std::string, std::string> out;
+  for (const WorkEntry& entry : log.list()) {
+    EXPECT_FALSE(entry.for_others);
+    EXPECT_EQ(entry.model, "echo:latest");
+    EXPECT_EQ(entry.has_receipt, world.receipt(entry.job_id).has_value()) << entry.verdict;
+    out.emplace(entry.peer, entry.verdict);
+  }
+  return out;
+}
+
+TEST(Work, WhoeverHadThePromptIsListedOnce) {
+  using Rows = std::multimap<std::string, std::string>;
+  for (const auto& [lie, verdict] : {std::pair<Lie, std::string>{Lie::crash, "none"},
+                                     {Lie::stall_midway, "none"},
+                                     {Lie::beat_only, "none"},
+                                     {Lie::alter_output, "refused: output_commitment"}}) {
+    for (const bool hedged : {false, true}) {
+      SCOPED_TRACE(std::string(lie_name(lie)) + (hedged ? " hedged" : ""));
+      World world;
+      const std::string liar = world.add(lie, kNear).key.peer_id().text();
+      const std::string honest = world.add(Lie::none, kFar).key.peer_id().text();
+      Ask one = World::make(kText);
+      one.hedge = hedged;
+      ASSERT_TRUE(world.ask(one).finished);
+      EXPECT_EQ(had(world), (Rows{{liar, verdict}, {honest, "verified"}}));
+    }
+  }
+}
+
+TEST(Work, WhoDeclinesHadNothing) {
+  World world;
+  OperatorPolicy nobody = open_policy();
+  nobody.allow_unauthenticated_jobs = false;
+  world.add(Lie::none, kNear, nobody);
+  const std::string honest = world.add(Lie::none, kFar).key.peer_id().text();
+  const Heard heard = world.ask(kText, false);
+  ASSERT_TRUE(heard.finished);
+  EXPECT_EQ(heard.finished->earlier.front().result, "declined");
+  EXPECT_EQ(had(world), (std::multimap<std::string, std::string>{{honest, "verified"}}));
+}
+
+TEST(Work, AloneEachAttemptIsListed) {
+  World world;
+  world.add(Lie::crash, kNear);
+  const Heard heard = world.ask(kText, false);
+  ASSERT_TRUE(heard.error);
+  EXPECT_EQ(had(world).size(), heard.routes.size());
 }
 
 // ── Conversations ──

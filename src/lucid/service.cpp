@@ -95,7 +95,8 @@ struct Service::State : std::enable_shared_from_this<Service::State> {
   using RunningPtr = std::shared_ptr<Running>;  // shared by the legs
 
   [[nodiscard]] Task<Result<Way>> choose(Ask& ask);
-  [[nodiscard]] Task<Result<void>> choose_away(const Ask& ask, const ModelName& name, Way& way,
+  [[nodiscard]] Task<LocalModelPtr> find_here(const PullSpec& spec);
+  [[nodiscard]] Task<Result<void>> choose_away(const Ask& ask, PullSpec spec, Way& way,
                                                ArtifactId& id);
   [[nodiscard]] job::InferenceJob make_job(const Ask& ask, const ArtifactId& id, std::string name,
                                            std::uint64_t tokens_max);
@@ -143,18 +144,31 @@ job::InferenceJob Service::State::make_job(const Ask& ask, const ArtifactId& id,
   return out;
 }
 
+/// The model of that name, unless a digest is written that is not its own.
+Task<LocalModelPtr> Service::State::find_here(const PullSpec& spec) {
+  const std::string digest = spec.digest_prefix;
+  ModelName name = *spec.name;
+  LocalModelPtr found = co_await world.catalog.find(std::move(name));
+  if (found != nullptr && !found->content.sha256.hex().starts_with(digest)) found = nullptr;
+  co_return found;
+}
+
 /// To whoever has it, if it may leave.
-Task<Result<void>> Service::State::choose_away(const Ask& ask, const ModelName& name, Way& way,
+Task<Result<void>> Service::State::choose_away(const Ask& ask, PullSpec spec, Way& way,
                                                ArtifactId& id) {
   const bool may_leave = world.mesh != nullptr && !ask.local_only && options.resolve &&
-                         options.may_leave && options.may_leave(name);
+                         options.may_leave && options.may_leave(*spec.name);
   if (!may_leave) {
     const bool could = world.mesh == nullptr && !ask.local_only;
     co_return fail(
         Code::not_found, "model '" + printable(ask.model, 80) + "' not found",
         could ? "put its GGUF file into the model folder, or turn the mesh on: --mesh" : "");
   }
-  Result<ArtifactId> found = co_await options.resolve(name);
+  Result<ArtifactId> found = co_await options.resolve(std::move(spec));
+  // Clients show the one text of an error: the way out of a conflict stands in it.
+  if (!found && found.error().code == Code::already_exists) {
+    co_return fail(Code::already_exists, found.error().text());
+  }
   if (!found) co_return fail(found.error());
   id = *found;
   way.network = world.mesh;
@@ -169,9 +183,12 @@ Task<Result<Service::State::Way>> Service::State::choose(Ask& ask) {
   Way way;
   way.begun = world.clock.now();
   way.keep_alive = ask.keep_alive;
-  const Result<ModelName> name = ModelName::parse(ask.model);
-  if (!name) co_return fail(Code::not_found, "model '" + printable(ask.model, 80) + "' not found");
-  way.model = co_await world.catalog.find(*name);
+  const Result<PullSpec> spec = PullSpec::parse(ask.model);
+  if (!spec || !spec->name) {
+    co_return fail(Code::not_found, "model '" + printable(ask.model, 80) + "' not found",
+                   "write NAME, or NAME@sha256:<12 to 64 hexadecimal digits>");
+  }
+  way.model = co_await find_here(*spec);
   ArtifactId id;
   if (way.model != nullptr) {
     PHASE_CO_TRY_VOID(check_fitness(way.model->info, ask.model, ask));
@@ -185,11 +202,12 @@ Task<Result<Service::State::Way>> Service::State::choose(Ask& ask) {
     way.wish.threads = ask.threads;
     way.wish.gpu_layers = ask.gpu_layers;
   } else {
-    PHASE_CO_TRY_VOID(co_await choose_away(ask, *name, way, id));
+    PullSpec asked = *spec;
+    PHASE_CO_TRY_VOID(co_await choose_away(ask, std::move(asked), way, id));
   }
   const bool here = way.model != nullptr;
   const job::Job job =
-      make_job(ask, id, name->text(), here ? options.tokens_max : options.tokens_max_away);
+      make_job(ask, id, spec->name->text(), here ? options.tokens_max : options.tokens_max_away);
   PHASE_CO_TRY_VOID(job::check(job));
   way.request.job = job;
   way.request.wall_limit_ms = here ? options.wall_limit_ms : options.wall_limit_away_ms;

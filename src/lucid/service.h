@@ -16,6 +16,7 @@
 #include "lucid/answer.h"
 #include "lucid/catalog.h"
 #include "lucid/model_pool.h"
+#include "lucid/pulls.h"
 #include "protocol/requester/requester.h"
 #include "store/store.h"
 
@@ -57,8 +58,9 @@ class Service final : public Lucid {
     Duration first_output_max_away = 120s, output_silence_max_away = 30s;
     bool hedge = false;                      ///< every ask that goes elsewhere
     std::size_t asks_max = kAsksWaitingMax;  ///< under way at once; more are busy
-    /// Content id and name of a model that others have, by the name a client wrote. Empty: none.
-    using Resolve = std::function<Task<Result<ArtifactId>>(ModelName)>;
+    /// Content id of a model that others have, by what a client wrote (there is a name in it).
+    /// Empty: none.
+    using Resolve = std::function<Task<Result<ArtifactId>>(PullSpec)>;
     Resolve resolve;
     /// Whether asks for this model may leave the machine.
     std::function<bool(const ModelName&)> may_leave;

@@ -329,6 +329,54 @@ class Names(Artifacts):
         self.assertIn("is no longer pinned", self.lucidd(node, "unpin", TINY))
         self.pulled(node)
 
+    def asker(self, *holders):
+        """Who has no model, asks others, and knows what each of these offers."""
+        words = [word for holder in holders for word in holder.told()]
+        node = Node(self, "--no-local-worker", "--mesh", *words, name="asker", network=True).ready()
+
+        def known():
+            peers = node.ask("GET", "/api/lucid/peers").json()["peers"]
+            offers = {peer["peer_id"] for peer in peers if (peer.get("offer") or {}).get("models")}
+            return offers >= {holder.peer_id() for holder in holders}
+        poll(known, "the offers of both")
+        return node
+
+    def test_an_ask_by_a_name_of_two_contents_is_refused(self):
+        lets = "allow_unauthenticated_jobs = true\n"
+        first = self.holder("first", policy=SHARED + lets)
+        second = self.holder("second", *first.told(), file="tiny-chat.q8_0.gguf",
+                             policy=SHARED + lets)
+        node = self.asker(first, second)
+        for answer in (node.chat("Hello"),
+                       node.ask("POST", "/v1/chat/completions", {"model": TINY, "messages": [
+                           {"role": "user", "content": "Hello"}]})):
+            self.assertEqual(answer.status, 409, answer)
+            for word in ("conflict", "@sha256:", "lucidd pin", first.peer_id(), second.peer_id()):
+                self.assertIn(word, answer.body.decode())
+        self.assertNotIn("admitted", first.log() + second.log())
+        digest = digest_of(MODELS / "tiny-chat.q8_0.gguf")
+        answer = node.chat("Hello", f"{TINY}@sha256:{digest[:16]}")
+        self.says(answer, HELLO)
+        self.assertEqual(answer.headers["x-lucid-served-by"], second.peer_id())
+        self.assertEqual(node.chat("Hello", f"{TINY}@sha256:{'0' * 16}").status, 404)
+        self.lucidd(node, "pin", TINY, "--publisher", first.peer_id())
+        answer = node.chat("Hello")
+        self.says(answer, HELLO)
+        self.assertEqual(answer.headers["x-lucid-served-by"], first.peer_id())
+        self.lucidd(node, "pin", TINY, f"sha256:{digest}")
+        answer = node.chat("Hello")
+        self.assertEqual(answer.headers["x-lucid-served-by"], second.peer_id(), answer)
+        second.kill()
+        answer = node.chat("Hello")
+        self.assertNotEqual(answer.status, 200, answer)
+        self.lucidd(node, "unpin", TINY)
+
+    def test_a_digest_is_held_to_here_too(self):
+        node = self.holder("own")
+        digest = digest_of(MODELS / "tiny-chat.f16.gguf")
+        self.says(node.chat("Hello", f"{TINY}@sha256:{digest}"), HELLO)
+        self.assertEqual(node.chat("Hello", f"{TINY}@sha256:{'0' * 64}").status, 404)
+
     def test_wrong_words_are_errors(self):
         node = self.echo(network=True)
         self.assertIn("not a digest", self.lucidd(node, "pin", TINY, "sha256:12", status=2))

@@ -13,8 +13,7 @@ from lucid_case import BUILD, HELLO, PHASE, SECONDS_MAX, STORY, TINY, Node, main
 from lucid_mesh import OPEN, Mesh
 
 ROGUE = BUILD / "tests" / "lucid" / "rogue_provider"
-FIRST, BETWEEN = 10, 6  # an honest one on a busy machine is not given up
-PATIENCE = ("--first-token-seconds", FIRST, "--silence-seconds", BETWEEN)
+SHORT, LONG = 5, 30  # with nobody honest there; else one on a busy machine is not given up
 
 
 class Rogue(Node):
@@ -50,17 +49,20 @@ class Faults(Mesh):
         found.append(lines[-1]["error"])
         return found
 
-    def check(self, fault, results):
+    def check(self, fault, results, patience=None):
+        """`patience`: the flag that ends the waiting for such a one. Nobody else is hurried."""
         self.publish()
         rogue = Rogue(self, fault)
-        alone = self.asker("--mesh", *PATIENCE, told=[rogue], name="alone")
+        hurry = [patience, SHORT] if patience else []
+        alone = self.asker("--mesh", *hurry, told=[rogue], name="alone")
         poll(lambda: alone.chat("Hello") and "asked by" in rogue.log(), "the rogue to be asked")
         errors = self.errors(alone)
         alone.kill()
         print(f"  {fault}: {errors[0][:110]}")
         met = rogue.log().count("asked by")
         honest = self.provider("honest", OPEN)
-        both = self.asker("--mesh", *PATIENCE, told=[honest, rogue], name="both")
+        hurry = [patience, LONG] if patience else []
+        both = self.asker("--mesh", *hurry, told=[honest, rogue], name="both")
         self.says(self.served(both), HELLO)
         self.first = rogue.log().count("asked by") > met  # by the very first ask
 
@@ -90,16 +92,16 @@ class Faults(Mesh):
             self.assertIn("model", text)
 
     def test_stalls_before_the_first_token(self):
-        for text in self.check("beat_only", {"lost"}):
-            self.assertIn(f"made no output for {FIRST} s", text)
+        for text in self.check("beat_only", {"lost"}, "--first-token-seconds"):
+            self.assertIn(f"made no output for {SHORT} s", text)
 
     def test_stalls_while_it_answers(self):
-        for text in self.check("stall_midway", {"lost"}):
-            self.assertIn(f"made no output for {BETWEEN} s", text)
+        for text in self.check("stall_midway", {"lost"}, "--silence-seconds"):
+            self.assertIn(f"made no output for {SHORT} s", text)
 
     def test_never_answers_the_offer(self):
-        for text in self.check("mute", {"lost"}):
-            self.assertIn(f"made no output for {FIRST} s", text)
+        for text in self.check("mute", {"lost"}, "--first-token-seconds"):
+            self.assertIn(f"made no output for {SHORT} s", text)
 
     def test_floods(self):
         for text in self.check("flood", {"lost"}):

@@ -9,10 +9,6 @@ namespace phase::worker::inference {
 namespace {
 
 constexpr std::uint64_t kNsPerS = 1'000'000'000;
-// What a template, a grammar or a tokenizer may take of a stranger's making. Then the process ends.
-constexpr std::uint64_t kPrepareCpuSeconds = 30;
-// What choosing the tokens of one step may take under grammars.
-constexpr std::uint64_t kChooseCpuSeconds = 30;
 // Requests whose prompts are still arriving, or that wait: the parent lets no more in.
 constexpr std::size_t kWaitingMax = kInferenceQueueMax + kSequencesMax;
 
@@ -195,7 +191,7 @@ void Engine::admit() {
     }
     Waiting waiting = std::move(*at);
     at = waiting_.erase(at);
-    const CpuGuard guard(kPrepareCpuSeconds);
+    const CpuGuard guard(model_.options.request_cpu_seconds);
     if (embeds) {
       embedder_.take(waiting.begin, waiting.prompt);
       continue;
@@ -307,7 +303,7 @@ void Engine::choose(std::uint64_t began_ns) {
     constrained = constrained || !run->prepared().sampling.grammar.empty();
   }
   std::optional<CpuGuard> guard;
-  if (constrained) guard.emplace(kChooseCpuSeconds);
+  if (constrained) guard.emplace(model_.options.request_cpu_seconds);
   const std::uint64_t share =
       (thread_ns() - began_ns) * model_.options.threads / std::max<std::size_t>(rows.size(), 1);
   for (const std::size_t i : rows) {

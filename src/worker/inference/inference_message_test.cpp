@@ -21,13 +21,14 @@ Begin some_begin() {
 }
 
 TEST(InferenceMessage, TheParentsRoundTrip) {
-  const Load load{123, true, {1, 2, 3, 4, -1, 6}};
+  const Load load{123, true, {1, 2, 3, 4, -1, 6, 7}};
   const auto read_load = decode_from_parent(encode(load));
   ASSERT_TRUE(read_load);
   EXPECT_EQ(std::get<Load>(*read_load).model_bytes, 123U);
   EXPECT_TRUE(std::get<Load>(*read_load).inspect);
   EXPECT_EQ(std::get<Load>(*read_load).options.gpu_layers, -1);
   EXPECT_EQ(std::get<Load>(*read_load).options.memory_bytes_max, 6U);
+  EXPECT_EQ(std::get<Load>(*read_load).options.request_cpu_seconds, 7U);
 
   const Begin begin = some_begin();
   const auto packet = encode(begin);

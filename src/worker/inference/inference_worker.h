@@ -24,6 +24,9 @@ namespace phase::worker {
 
 /// Sequences decoded at once by one process.
 inline constexpr std::uint32_t kSequencesMax = 64;
+/// Processor time, in seconds, that a template, a grammar or a tokenizer may take of a request
+/// before the process ends: nothing in them can be interrupted.
+inline constexpr std::uint32_t kRequestCpuSeconds = 30;
 /// Requests of one process that wait for a sequence; more are refused with Code::busy.
 inline constexpr std::size_t kInferenceQueueMax = 512;
 /// What an inspected model may say of itself, as JSON.
@@ -53,6 +56,7 @@ struct EngineOptions {
   std::uint32_t threads = 1;           ///< recipes: more only where processors are free
   std::int32_t gpu_layers = -1;        ///< -1: all, where there is a GPU
   std::uint64_t memory_bytes_max = 0;  ///< of the process; 0: from the file's size
+  std::uint32_t request_cpu_seconds = kRequestCpuSeconds;  ///< at least 1
 };
 
 /// A request as the engine takes it. `job.prompt` is not looked at: `prompt` is the bytes.

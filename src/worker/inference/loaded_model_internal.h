@@ -71,6 +71,7 @@ class Process : public std::enable_shared_from_this<Process> {
   [[nodiscard]] Result<bool> take_loading(ByteView packet, Bytes& info,
                                           const InferenceWorker::Progress& progress);
   [[nodiscard]] Task<Error> why_it_died();
+  [[nodiscard]] Task<std::string> why_it_is_gone();
   [[nodiscard]] Task<void> read_loop();
   [[nodiscard]] Result<void> take(ByteView packet);
   [[nodiscard]] Result<void> take_output(const Output& output);
@@ -78,7 +79,7 @@ class Process : public std::enable_shared_from_this<Process> {
   void take_ended(const Ended& ended);
   void end(Request& request, receipt::Completion completion, std::uint64_t cpu_us,
            std::string message);
-  void lose();
+  void lose(std::string_view why);
   void tell(std::uint32_t id, Word word);
   [[nodiscard]] Task<Result<void>> send_request(const Begin& begin, Bytes prompt);
 

@@ -68,8 +68,9 @@ constexpr std::array kSamplingFields{&job::Sampling::temperature_ppm,
                                      &job::Sampling::repeat_last_n};
 
 void write_options(CborWriter& out, const EngineOptions& options) {
-  out.array(6).uint(options.context_tokens).uint(options.sequences).uint(options.batch_tokens);
+  out.array(7).uint(options.context_tokens).uint(options.sequences).uint(options.batch_tokens);
   out.uint(options.threads).integer(options.gpu_layers).uint(options.memory_bytes_max);
+  out.uint(options.request_cpu_seconds);
 }
 
 Result<std::uint32_t> read_u32(CborReader& in) {
@@ -81,7 +82,7 @@ Result<std::uint32_t> read_u32(CborReader& in) {
 Result<EngineOptions> read_options(CborReader& in) {
   EngineOptions options;
   PHASE_TRY(const std::uint64_t count, in.array());
-  if (count != 6) return malformed("options");
+  if (count != 7) return malformed("options");
   PHASE_TRY(options.context_tokens, read_u32(in));
   PHASE_TRY(options.sequences, read_u32(in));
   PHASE_TRY(options.batch_tokens, read_u32(in));
@@ -90,6 +91,7 @@ Result<EngineOptions> read_options(CborReader& in) {
   if (layers < INT32_MIN || layers > INT32_MAX) return malformed("layers");
   options.gpu_layers = static_cast<std::int32_t>(layers);
   PHASE_TRY(options.memory_bytes_max, in.uint());
+  PHASE_TRY(options.request_cpu_seconds, read_u32(in));
   return options;
 }
 

@@ -150,6 +150,7 @@ EngineOptions grant(const EngineOptions& wanted, const ModelInfo& info) {
     granted.context_tokens = std::min(granted.context_tokens, trained);
   granted.sequences = std::clamp<std::uint32_t>(wanted.sequences, 1, kSequencesMax);
   granted.threads = std::clamp<std::uint32_t>(wanted.threads, 1, kThreadsMax);
+  granted.request_cpu_seconds = std::max<std::uint32_t>(wanted.request_cpu_seconds, 1);
   // A token of each sequence goes into one step; what is pooled goes in as a whole.
   granted.batch_tokens = std::clamp(wanted.batch_tokens, granted.sequences, kBatchTokensMax);
   if (info.embeds) granted.batch_tokens = std::max(granted.batch_tokens, granted.context_tokens);

@@ -18,6 +18,8 @@ constexpr std::size_t kPacketsInTurn = 16;
 /// How long the zygote may take to say how a child ended.
 constexpr Duration kExitStatusTimeout = 2s;
 
+constexpr std::string_view kGone = "the model's process is gone";
+
 std::uint64_t unix_ms_now() {
   const auto now = std::chrono::system_clock::now().time_since_epoch();
   return static_cast<std::uint64_t>(
@@ -130,23 +132,41 @@ Task<void> Process::read_loop() {
     // A process that always has something to say must not keep the loop from those it says it to.
     if (packets % kPacketsInTurn == 0) co_await asio::post(executor_, asio::use_awaitable);
     const auto received = co_await child_->receive(buffer_);
-    if (!received || *received == 0) break;
+    if (!received || *received == 0) {
+      if (ended_) co_return;
+      const std::string why = co_await why_it_is_gone();
+      lose(why);
+      co_return;
+    }
     const auto taken = take(ByteView(buffer_).first(*received));
     if (!taken) break;
   }
-  lose();
+  lose(kGone);
+}
+
+// What to tell those whose requests it had.
+Task<std::string> Process::why_it_is_gone() {
+  const auto status = co_await child_->wait_exit(kExitStatusTimeout);
+  std::string why(kGone);
+  if (status && status->signal == SIGXCPU) {
+    why += ": a template, a grammar or a tokenizer took more than " +
+           std::to_string(readiness_.loaded.options.request_cpu_seconds) + " s of processor time";
+  } else if (status && status->signal != 0) {
+    why += " (signal " + std::to_string(status->signal) + ")";
+  }
+  co_return why;
 }
 
 void Process::close() {
-  lose();
+  lose(kGone);
 }
 
-void Process::lose() {
+void Process::lose(std::string_view why) {
   if (std::exchange(ended_, true)) return;
   child_->kill();
   const auto requests = std::exchange(requests_, {});
   for (const auto& [id, request] : requests) {
-    end(*request, request->stopped.value_or(worker_lost()), 0, "the model's process is gone");
+    end(*request, request->stopped.value_or(worker_lost()), 0, std::string(why));
   }
 }
 
@@ -260,7 +280,7 @@ Task<Result<void>> Process::send_request(const Begin& begin, Bytes prompt) {
 
 Task<Result<std::shared_ptr<Request>>> Process::begin(InferenceRequest asked) {
   const auto self = shared_from_this();
-  if (ended_) co_return fail(Code::unavailable, "the model's process is gone");
+  if (ended_) co_return fail(Code::unavailable, std::string(kGone));
   const std::size_t sequences = readiness_.loaded.options.sequences;
   if (requests_.size() >= sequences + kInferenceQueueMax ||
       prompt_bytes_ + asked.prompt.size() > kPromptBytesWaitingMax) {
@@ -285,7 +305,7 @@ Task<Result<std::shared_ptr<Request>>> Process::begin(InferenceRequest asked) {
       tell(begin.id, Word::cancel);
       co_return fail(sent.error());
     }
-    co_return fail(Code::unavailable, "the model's process is gone");
+    co_return fail(Code::unavailable, std::string(kGone));
   }
   co_return request;
 }
@@ -318,7 +338,7 @@ void Process::stop(const std::shared_ptr<Request>& request, Completion completio
   request->patience.async_wait(
       [weak = weak_from_this(), request](const boost::system::error_code& error) {
         const auto self = weak.lock();
-        if (!error && self && !request->ended) self->lose();
+        if (!error && self && !request->ended) self->lose(kGone);
       });
 }
 
