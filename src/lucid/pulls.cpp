@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <deque>
 
+#include "base/artifact_text.h"
 #include "mesh/remote_network.h"
 
 namespace phase::lucid {
@@ -71,15 +72,10 @@ Result<PullSpec> PullSpec::parse(std::string_view text) {
   out.as_written = printable(text, 160);
   const std::string all = lower(text);
   std::string_view rest = all;
-  constexpr std::string_view kDigest = "sha256:", kArtifact = "artifact:";
-  if (rest.starts_with(kArtifact)) rest.remove_prefix(kArtifact.size());
-  if (rest.size() == 64 && is_hex(rest)) {
-    PHASE_TRY(out.id, ArtifactId::from_hex_text(rest));
+  constexpr std::string_view kDigest = "sha256:";
+  if (looks_like_artifact(rest)) {
+    PHASE_TRY(out.id, parse_artifact(rest));
     return out;
-  }
-  if (rest.size() != all.size()) {
-    return fail(Code::invalid_argument, "not an artifact id: " + out.as_written,
-                "an artifact id has 64 hexadecimal digits");
   }
   const std::size_t at = rest.find('@');
   std::string_view digest = rest.starts_with(kDigest) && rest.size() == 71 ? rest : "";

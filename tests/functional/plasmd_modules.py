@@ -17,6 +17,9 @@ TEXT = b"Hello, World"
 REVERSED = b"dlroW ,olleH"
 UNKNOWN = "artifact:" + "5" * 64
 UNAVAILABLE = 69
+# A module that does nothing: one type, one function, exported as _start.
+NOTHING = bytes.fromhex("0061736d01000000" "010401600000" "03020100" "070a01065f73746172740000"
+                        "0a040102000b")
 
 
 class Modules(Case):
@@ -64,9 +67,9 @@ class Modules(Case):
         return [word for address in node.addresses() for word in ("--bootstrap", address)]
 
     @staticmethod
-    def blob(node):
-        """The file in which a node keeps the module."""
-        sha256 = hashlib.sha256(HELLO.read_bytes()).hexdigest()
+    def blob(node, content=None):
+        """The file in which a node keeps a module."""
+        sha256 = hashlib.sha256(content or HELLO.read_bytes()).hexdigest()
         return node.host.folder / "data" / "artifacts" / "blobs" / f"sha256-{sha256}"
 
     def events(self, node, job):
@@ -126,6 +129,31 @@ class BetweenNodes(Modules):
         self.assertIn(b"phase artifact add", said)
         self.assertIn(f"--allow {other.peer_id}".encode(), said)
         self.assertFalse(self.blob(other).exists())
+
+    def test_what_others_send_is_kept_by_choice(self):
+        keeper = self.lab.start("keeper", "--open", "--keep-received-modules")
+        sender = self.lab.start("sender", *self.told(keeper))
+        nothing = self.home.folder / "nothing.wasm"
+        nothing.write_bytes(NOTHING)
+        nothing = self.lab.publish(nothing)
+        there = ("run", "--provider", keeper.peer_id, "--stdin", "-")
+        self.exits(sender.phase(*there, "--private", nothing, input_bytes=b""), 0)
+        self.exits(sender.phase(*there, self.module, input_bytes=TEXT), 0)
+        poll(self.blob(keeper).exists)
+        self.assertFalse(self.blob(keeper, NOTHING).exists())
+        name = self.add(sender)["artifact_id"]
+        sender.stop()
+        third = self.lab.start("third", *self.told(keeper))
+        self.ran(third, name)
+
+    def test_what_others_send_is_not_kept_by_default(self):
+        provider = self.lab.start("provider", "--open")
+        sender = self.lab.start("sender", *self.told(provider))
+        done = sender.phase("run", "--provider", provider.peer_id, "--stdin", "-", self.module,
+                            input_bytes=TEXT)
+        self.exits(done, 0)
+        poll(self.blob(sender).exists)
+        self.assertFalse(self.blob(provider).exists())
 
     def test_an_id_that_nobody_knows(self):
         _, other = self.holder_and_other()
