@@ -333,12 +333,7 @@ class Names(Artifacts):
         """Who has no model, asks others, and knows what each of these offers."""
         words = [word for holder in holders for word in holder.told()]
         node = Node(self, "--no-local-worker", "--mesh", *words, name="asker", network=True).ready()
-
-        def known():
-            peers = node.ask("GET", "/api/lucid/peers").json()["peers"]
-            offers = {peer["peer_id"] for peer in peers if (peer.get("offer") or {}).get("models")}
-            return offers >= {holder.peer_id() for holder in holders}
-        poll(known, "the offers of both")
+        poll(lambda: node.knows(*holders), "the offers of both")
         return node
 
     def test_an_ask_by_a_name_of_two_contents_is_refused(self):

@@ -23,6 +23,9 @@ SECONDS_MAX = 120  # for anything that is waited for; a hang fails, nothing else
 TINY = "tiny-chat"
 HELLO = "Hello! How can I help you today?"
 STORY = "Tell me a long story."
+# Each begins another conversation: who answered one is not asked the next for that.
+TALKS = [("Hello", HELLO)] + [(f"My name is {name}.", f"Nice to meet you, {name}!")
+                              for name in ("Ada", "Alan", "Grace", "Linus")]
 
 sys.path.insert(0, str(SOURCE / "examples" / "demo"))
 from lab import free_port  # noqa: E402
@@ -129,6 +132,12 @@ class Node:
     def told(self):
         """Words for another node that bootstraps from this one."""
         return [word for address in self.addresses() for word in ("--bootstrap-peer", address)]
+
+    def knows(self, *others):
+        """Whether it has heard what models each of these offers."""
+        peers = self.ask("GET", "/api/lucid/peers").json()["peers"]
+        offers = {peer["peer_id"] for peer in peers if (peer["offer"] or {}).get("models")}
+        return offers >= {other.peer_id() for other in others}
 
     def ask(self, method, path, body=None, headers=None):
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=SECONDS_MAX)

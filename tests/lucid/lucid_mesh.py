@@ -136,16 +136,8 @@ class Losing(Mesh):
         second = self.provider("second", OPEN, *first.told())
         asker = self.asker("--mesh", told=[first, second])
         self.served(asker)
-        poll(lambda: self.known(asker, first, second), "both to be known")
+        poll(lambda: asker.knows(first, second), "both to be known")
         return {node.peer_id(): node for node in (first, second)}, asker
-
-    def known(self, asker, *nodes):
-        """Asks until each has served: then both are candidates."""
-        by = {asker.chat("Hello").headers.get("x-lucid-served-by")}
-        if len(by) == 1:
-            answers = self.at_once(4, lambda _: asker.chat("Hello"))
-            by |= {answer.headers.get("x-lucid-served-by") for answer in answers}
-        return bool(by & {node.peer_id() for node in nodes})
 
     def lost(self, number):
         """A provider that gets `number` while it tells a story: the other finishes it."""

@@ -312,6 +312,7 @@ void AnswerReader::take_progress(const lucid::Progress& progress) {
 void AnswerReader::restart() {
   join_ = {};
   line_.clear();
+  bytes_ = 0;  // who flooded is gone
   parsed_ = false;
   spoiled_.reset();
   content_at_ = thinking_at_ = calls_at_ = logprobs_at_ = 0;

@@ -171,6 +171,22 @@ TEST(Answers, ASpoiledNoteIsCuredByARestart) {
   }
 }
 
+/// Each attempt may be as long as an answer may be: who floods does not use up the next one's.
+TEST(Answers, AFloodDoesNotCountAfterARestart) {
+  const std::string flood(kAnswerBytesMax / 4, 'x');
+  std::vector<AnswerEvent> events(4, text(flood));
+  events.emplace_back(lucid::Restart{});
+  events.push_back(text("truth"));
+  events.push_back(done());
+  const Heard heard = hear(std::move(events), Mode::whole);
+  EXPECT_FALSE(heard.error) << heard.error->text();
+  EXPECT_TRUE(heard.content().ends_with("truth"));
+  const Heard over =
+      hear({text(flood), text(flood), text(flood), text(flood), text("x"), done()}, Mode::whole);
+  ASSERT_TRUE(over.error);
+  EXPECT_EQ(over.error->code, Code::too_large);
+}
+
 TEST(Answers, StartOverWhenNothingWasTold) {
   const Heard heard = hear({text("lies"), lucid::Restart{}, text("truth"), done()}, Mode::whole);
   ASSERT_EQ(heard.parts.size(), 4U);
