@@ -11,6 +11,9 @@
 
 namespace phase::worker::inference {
 
+/// What waits to be read stays as the engine said it, a token at a time, up to so many pieces;
+/// beyond that text is joined.
+inline constexpr std::size_t kPiecesApartMax = 256;
 /// Output of one request that nobody took yet: above the first its run is paused, below the second
 /// it goes on.
 inline constexpr std::size_t kUnreadPauseBytes = 1_MiB, kUnreadResumeBytes = 256_KiB;

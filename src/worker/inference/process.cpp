@@ -196,7 +196,9 @@ Result<void> Process::take_output(const Output& output) {
   }
   auto* last =
       request.events.empty() ? nullptr : std::get_if<job::OutputPiece>(&request.events.back());
-  if (last != nullptr && last->stream == output.stream && last->data.size() < kRecordDataMax) {
+  const bool behind = request.events.size() >= kPiecesApartMax;
+  if (behind && last != nullptr && last->stream == output.stream &&
+      last->data.size() < kRecordDataMax) {
     last->data.insert(last->data.end(), output.data.begin(), output.data.end());
   } else {
     request.events.emplace_back(job::OutputPiece{output.stream, to_bytes(output.data)});
