@@ -57,7 +57,8 @@ class Node:
 
     def __init__(self, program, root, models, *flags, policy=""):
         root.mkdir()
-        served = root / "models"
+        self.made, self.served = models, root / "models"
+        served = self.served
         served.mkdir()
         for name, file in MODELS.items():
             if models:
@@ -248,8 +249,16 @@ def shows_markup_as_text(page):
 
 def stops(page):
     browser = page.browser
+    # The small model's longest story is told before anybody can press Stop; this one never ends.
+    endless = page.node.served / "endless.gguf"
+    shutil.copyfile(page.node.made / "random-20m.f16.gguf", endless)
+    page.open()
+    browser.until("the endless model",
+                  lambda: "endless:latest" in browser.texts("#chat-model option"))
+    browser.run("""const select = document.getElementById("chat-model");
+        select.value = "endless:latest"; select.dispatchEvent(new Event("change"));""")
     page.begin()
-    # The story is told faster than a driver can look: the page itself presses Stop.
+    # The page itself presses it, at the first word.
     browser.run("""new MutationObserver((_, self) => {
           if (!document.querySelector(".answer .text")?.textContent) return;
           self.disconnect();
@@ -259,6 +268,11 @@ def stops(page):
     browser.until("the end", lambda: "Stopped." in browser.text(".answer"))
     browser.until("the node rests", lambda: page.node.status()["jobs"]["own"] == 0)
     page.quiet()
+    endless.unlink()
+    browser.until("it is gone", lambda: len(page.node.ask("/api/tags")[1]["models"]) == len(MODELS))
+    page.open()
+    browser.until("the usual model",
+                  lambda: browser.texts("#chat-model option") == ["tiny-chat:latest"])
 
 
 def lists_models(page):
