@@ -14,7 +14,7 @@ class InferenceDeviceTest : public InferenceFixture {
     start_worker(true, "0");
     load("tiny-chat.f16.gguf");
     if (model_ != nullptr && model_->gpu_bytes() == 0) {
-      GTEST_SKIP() << "built without an accelerator, or this machine has none";
+      GTEST_SKIP() << "this machine has no device 0 for that driver";
     }
   }
 };
