@@ -25,6 +25,8 @@ namespace {
 
 /// Clients of one machine's programs, with their streams.
 constexpr std::size_t kConnectionsMax = 1024;
+/// While the last answers go out, whether they have is looked at this often.
+constexpr Duration kDrainLook = 10ms;
 
 void tell_what_runs(spdlog::logger& log, const Settings& settings) {
   const auto& node = settings.node;
@@ -218,6 +220,11 @@ class Daemon {
     const Deadline deadline = clock_.deadline_after(std::chrono::seconds(settings_.drain_seconds));
     server_->drain();
     co_await node_->drain(deadline);
+    // Jobs are at their end before the last of their words are on the way to the client.
+    while (server_->connections() > 0 && clock_.now() < deadline.at) {
+      const auto slept = co_await clock_.sleep_for(kDrainLook);
+      if (!slept) break;
+    }
     log_.info("drained");
     context_.stop();
   }

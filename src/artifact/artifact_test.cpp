@@ -180,7 +180,7 @@ TEST_F(PartialTest, WhatWasPutIsThereAfterAKill) {
   {
     auto partial = store()->partial(tree_.id());
     ASSERT_TRUE((*partial)->begin(content_.size()));
-    for (const std::uint64_t index : {0, 3, 9}) ASSERT_TRUE(put(**partial, index));
+    for (const std::uint64_t index : {0U, 3U, 9U}) ASSERT_TRUE(put(**partial, index));
   }  // no sync, no farewell
   {
     auto partial = store()->partial(tree_.id());
@@ -198,7 +198,7 @@ TEST_F(PartialTest, AJournalCutAnywhereIsGoneOnWith) {
   {
     auto partial = store()->partial(tree_.id());
     ASSERT_TRUE((*partial)->begin(content_.size()));
-    for (const std::uint64_t index : {5, 2}) ASSERT_TRUE(put(**partial, index));
+    for (const std::uint64_t index : {5U, 2U}) ASSERT_TRUE(put(**partial, index));
   }
   const Bytes journal = read_all(part(".log"));
   for (std::size_t cut = 0; cut <= journal.size(); ++cut) {

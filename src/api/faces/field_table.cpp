@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <iterator>
 
 #include <boost/json.hpp>
 
@@ -57,7 +58,8 @@ constexpr std::array kSections{
 constexpr std::string_view kImages = "model '{model}' does not support images";
 constexpr std::string_view kAudio = "model '{model}' does not support audio";
 
-constexpr std::array kRows{
+// No std::array: clang folds its deduction guide, 256 deep at most.
+constexpr FieldRow kRows[] = {
     // ── /api/generate ──
     FieldRow{"ollama.generate", "model", effect, "the model; absent: 404", "OllamaGenerate.Golden"},
     FieldRow{
@@ -704,7 +706,7 @@ Result<void> check_fields(const json::object& object, std::string_view section,
     const auto* row = std::ranges::find_if(kRows, [&](const FieldRow& candidate) {
       return candidate.section == section && candidate.name == name;
     });
-    if (row == kRows.end()) {
+    if (row == std::end(kRows)) {
       return fail(Code::invalid_argument,
                   "unknown field " + std::string{place} + printable(name, 64),
                   "spec/lucid-api.md lists the fields");

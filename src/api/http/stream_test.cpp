@@ -110,7 +110,7 @@ class HttpStream : public testing::Test {
                 }});
     add_waiting(router);
     router.add({Method::post, "/upload", 1ULL << 40,
-                [this](Request request) -> Task<Reply> { return count_upload(std::move(request)); },
+                [](Request request) -> Task<Reply> { return count_upload(std::move(request)); },
                 true});
     router.add({Method::post, "/unread", 1ULL << 40,
                 [](Request) -> Task<Reply> { co_return Response{409, "text/plain", "not wanted"}; },

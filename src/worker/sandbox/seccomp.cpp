@@ -87,7 +87,7 @@ bool add_rules(const Context& context, Role role) {
   for (const char* name : kInfer) good = good && allow(context, name);
   // What fdopen asks; nothing else about a descriptor can be asked or changed.
   good = good && seccomp_rule_add(context.get(), SCMP_ACT_ALLOW, SCMP_SYS(fcntl), 1,
-                                  SCMP_A1(SCMP_CMP_EQ, F_GETFL)) == 0;
+                                  scmp_arg_cmp{1, SCMP_CMP_EQ, F_GETFL, 0}) == 0;
   if (role == Role::infer) return good;
   if (role == Role::accelerate) {
     for (const char* name : kAccelerate) good = good && allow(context, name);
