@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "api/control/job_book.h"
+#include "base/temp_folder.h"
 #include "commands.h"
 #include "console.h"
 #include "daemon/daemon.h"
@@ -28,30 +29,6 @@ namespace fs = std::filesystem;
 
 /// The job is over long before; its result is asked for in steps of this.
 constexpr Duration kEventWait = 3600s;
-
-/// A private folder that is gone with this object.
-class Scratch {
- public:
-  static Result<std::unique_ptr<Scratch>> make() {
-    std::error_code error;
-    std::string name = (fs::temp_directory_path(error) / "plasmd-XXXXXX").string();
-    if (error || ::mkdtemp(name.data()) == nullptr) {
-      return fail_errno(errno, "cannot make a temporary folder", "set TMPDIR");
-    }
-    return std::make_unique<Scratch>(name);
-  }
-  explicit Scratch(fs::path path) : path_(std::move(path)) {}
-  Scratch(const Scratch&) = delete;
-  Scratch& operator=(const Scratch&) = delete;
-  ~Scratch() {
-    std::error_code ignored;
-    fs::remove_all(path_, ignored);
-  }
-  [[nodiscard]] const fs::path& path() const noexcept { return path_; }
-
- private:
-  fs::path path_;
-};
 
 Result<Bytes> read_module(const fs::path& path) {
   std::ifstream file(path, std::ios::binary | std::ios::ate);
@@ -124,7 +101,8 @@ class OneShot {
  private:
   /// State goes to a scratch folder; the module cache is the daemon's where that can be had.
   Result<void> make_node() {
-    PHASE_TRY(scratch_, Scratch::make());
+    PHASE_TRY(TempFolder made, TempFolder::make("plasmd"));
+    scratch_.emplace(std::move(made));
     fs::path data = settings_.data_dir;
     if (const auto made = daemon::make_folder(data, "--data DIR");
         !made || ::access(data.c_str(), W_OK) != 0) {
@@ -229,7 +207,7 @@ class OneShot {
   asio::signal_set signals_;
   bool signalled_ = false;
   mesh::NoNetwork nowhere_;
-  std::unique_ptr<Scratch> scratch_;
+  std::optional<TempFolder> scratch_;
   std::unique_ptr<OneNode> world_;
   std::unique_ptr<Console> console_;
   std::unique_ptr<JobReport> report_;

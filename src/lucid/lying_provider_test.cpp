@@ -3,6 +3,7 @@
 #include <array>
 #include <map>
 
+#include "base/temp_folder.h"
 #include "lucid/echo.h"
 #include "lucid/gate.h"
 #include "lucid/inference_jobs.h"
@@ -25,20 +26,6 @@ using simulation::Rogue;
 using simulation::Stage;
 
 constexpr Duration kNear = 1ms, kFar = 100ms;
-
-/// The folder of one test.
-struct Folder {
-  Folder() {
-    std::string name = (std::filesystem::temp_directory_path() / "lucid-lies-XXXXXX").string();
-    EXPECT_NE(::mkdtemp(name.data()), nullptr);
-    path = name;
-  }
-  ~Folder() {
-    std::error_code error;
-    std::filesystem::remove_all(path, error);
-  }
-  std::filesystem::path path;
-};
 
 OperatorPolicy open_policy() {
   OperatorPolicy out;
@@ -111,19 +98,19 @@ struct World {
         key(identity::KeyPair::generate(stage.random)),
         network(stage.clock, stage.random, executor, key.public_key()),
         catalog(*Catalog::open({stage.clock, executor, nullptr, log, executor},
-                               nothing_in(folder.path))),
+                               nothing_in(folder.path()))),
         pool({stage.clock, executor, *catalog, nullptr, log}, {}),
         gate({stage.clock, *catalog, key.public_key(), "x86_64", [] { return std::uint64_t{0}; },
               [](const identity::PublicKey&) { return std::uint64_t{0}; }, [] { return 12; }},
              {}),
-        book(folder.path),
+        book(folder.path()),
         sharing({stage.clock, key, *catalog, gate, book, log}),
-        artifacts(*artifact::Store::open({folder.path / "artifacts", folder.path / "blobs"})),
+        artifacts(*artifact::Store::open({folder.path() / "artifacts", folder.path() / "blobs"})),
         pulls({stage.clock, executor, key, *catalog, book, sharing, *artifacts, nullptr, nullptr,
                nullptr, log}),
         models({executor, stage.random, *catalog, pool, pulls}) {
     store::StoreOptions kept;
-    kept.path = folder.path / "lucidd.db";
+    kept.path = folder.path() / "lucidd.db";
     kept.durability = store::Durability::process;
     store = *store::Store::open(kept, stage.clock.now_utc());
     options.resolve = [](PullSpec) -> Task<Result<ArtifactId>> {
@@ -143,7 +130,7 @@ struct World {
   }
 
   Party& add(Lie lie, Duration round_trip, const OperatorPolicy& policy = open_policy()) {
-    const auto home = folder.path / std::to_string(parties.size());
+    const auto home = folder.path() / std::to_string(parties.size());
     parties.push_back(std::make_unique<Party>(stage, log, home, lie, policy));
     place(*parties.back(), round_trip);
     return *parties.back();
@@ -226,7 +213,7 @@ struct World {
   [[nodiscard]] Duration now() const { return stage.clock.now() - Instant{}; }
 
   Stage stage;
-  Folder folder;
+  TempFolder folder = TempFolder::make("lucid-lies").value();
   spdlog::logger log{"test", std::make_shared<spdlog::sinks::null_sink_mt>()};
   asio::any_io_executor executor;
   identity::KeyPair key;

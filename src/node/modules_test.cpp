@@ -1,37 +1,21 @@
 // Modules on a disk, without a network: kept, bounded, remembered, checked when read.
 #include "node/modules.h"
 
-#include <cstdlib>
 #include <fstream>
-#include <future>
 
-#include <boost/asio/co_spawn.hpp>
-#include <boost/asio/io_context.hpp>
-#include <boost/asio/use_future.hpp>
-#include <gtest/gtest.h>
 #include <spdlog/sinks/null_sink.h>
 
-#include "base/random.h"
-#include "base/system_clock.h"
+#include "base/loop_fixture.h"
 
 namespace phase::node {
 namespace {
 
 namespace fs = std::filesystem;
 
-class ModulesTest : public ::testing::Test {
+class ModulesTest : public LoopTest {
  protected:
-  ModulesTest() {
-    std::string name = (fs::temp_directory_path() / "modules-test-XXXXXX").string();
-    EXPECT_NE(::mkdtemp(name.data()), nullptr);
-    folder_ = name;
-    open();
-  }
-  ~ModulesTest() override {
-    close();
-    std::error_code error;
-    fs::remove_all(folder_, error);
-  }
+  ModulesTest() { open(); }
+  ~ModulesTest() override { close(); }
   void open() {
     const Modules::World place{clock_,  key_.public_key(),       policy_, "nobody",
                                nullptr, context_.get_executor(), log_};
@@ -43,13 +27,6 @@ class ModulesTest : public ::testing::Test {
     modules_.reset();
     context_.restart();
     context_.poll();
-  }
-  template <typename T>
-  T run(Task<T> task) {
-    std::future<T> done = asio::co_spawn(context_, std::move(task), asio::use_future);
-    context_.restart();
-    context_.run();
-    return done.get();
   }
   job::ArtifactRef keep(std::string_view content) {
     auto bytes = std::make_shared<const Bytes>(to_bytes(content));
@@ -67,13 +44,9 @@ class ModulesTest : public ::testing::Test {
     return folder_ / "artifacts" / "blobs" / ("sha256-" + ref.sha256.hex());
   }
 
-  asio::io_context context_;
-  SystemClock clock_{context_.get_executor()};
-  SystemRandom random_;
   identity::KeyPair key_ = identity::KeyPair::generate(random_);
   policy::Policy policy_{clock_, {}};
   spdlog::logger log_{"test", std::make_shared<spdlog::sinks::null_sink_mt>()};
-  fs::path folder_;
   ModuleLimits limits_{10, false};
   std::unique_ptr<Modules> modules_;
 };

@@ -15,6 +15,7 @@
 
 #include "api/control/control_server.h"
 #include "base/system_clock.h"
+#include "base/temp_folder.h"
 #include "sdk/cpp/event_reader.h"
 #include "tests/simulation/world.h"
 
@@ -61,9 +62,6 @@ class SmallNode final : public control::NodeView {
 class ClientTest : public testing::Test {
  protected:
   void SetUp() override {
-    std::string name = testing::TempDir() + "/client_XXXXXX";
-    ASSERT_NE(::mkdtemp(name.data()), nullptr);
-    folder_ = name;
     network_.add(node_.candidate(), node_.handler());
     local_.add(own_.candidate(), own_.handler());
     store::StoreOptions options;
@@ -92,7 +90,6 @@ class ClientTest : public testing::Test {
         asio::detached);
     work_.reset();
     thread_.join();
-    std::filesystem::remove_all(folder_);
   }
   Client connect() const {
     Client::Options options;
@@ -117,7 +114,8 @@ class ClientTest : public testing::Test {
   simulation::SimNetwork network_{clock_, random_, context_.get_executor(), own_.key.public_key()};
   simulation::SimNetwork local_{clock_, random_, context_.get_executor(), own_.key.public_key()};
   SmallNode view_{own_.key, network_};
-  std::filesystem::path folder_;
+  const TempFolder kept_folder_ = TempFolder::make("phase-test").value();
+  const std::filesystem::path& folder_ = kept_folder_.path();
   std::unique_ptr<store::Store> store_;
   std::unique_ptr<control::JobBook> book_;
   std::unique_ptr<control::ControlServer> server_;

@@ -93,6 +93,14 @@ int attempt(const std::string& what, const std::string& path, int number) {
 
 class ProbeWork final : public Work {
  public:
+  /// With devices: children add all layers themselves, those of Role::accelerate after
+  /// `open_devices`.
+  explicit ProbeWork(bool devices) : devices_(devices) {}
+  bool has_devices() const override { return devices_; }
+  Result<void> open_devices() override {
+    opened_ = ::open("/dev/zero", O_RDONLY | O_CLOEXEC) >= 0;  // as a driver opens its device
+    return {};
+  }
   Result<Bytes> prepare() override { return Bytes{}; }
   Limits limits(Role) const override { return {.data_bytes = 64_MiB}; }
   int run(Role, int socket) override {
@@ -104,17 +112,22 @@ class ProbeWork final : public Work {
       std::string what, path;
       int number = 0;
       words >> what >> path >> number;
-      const std::string answer = std::to_string(attempt(what, path, number));
+      const int result = what == "device" ? (opened_ ? 0 : ENODEV) : attempt(what, path, number);
+      const std::string answer = std::to_string(result);
       if (!send_message(socket, as_bytes(answer))) return 0;
     }
   }
+
+ private:
+  bool devices_;
+  bool opened_ = false;
 };
 
 }  // namespace
 
 int main(int argc, char** argv) {
-  const auto isolation = isolation_from(argc == 2 ? argv[1] : "");
+  const auto isolation = isolation_from(argc >= 2 ? argv[1] : "");
   if (!isolation) return 64;
-  ProbeWork work;
+  ProbeWork work(argc == 3 && std::string_view(argv[2]) == "devices");
   return run_zygote(control::kSocketNumber, *isolation, work) ? 0 : 1;
 }

@@ -59,11 +59,12 @@ class ProbeTest : public testing::Test {
     std::filesystem::remove_all(folder_);
   }
 
-  void start(Isolation isolation) {
+  void start(Isolation isolation, bool devices = false) {
     child_.reset();
-    auto launcher =
-        Launcher::start(context_.get_executor(), {PHASE_BINARY_DIR "/tests/hostile/sandbox_probe",
-                                                  {std::string(isolation_name(isolation))}});
+    std::vector<std::string> words{std::string(isolation_name(isolation))};
+    if (devices) words.emplace_back("devices");
+    auto launcher = Launcher::start(context_.get_executor(),
+                                    {PHASE_BINARY_DIR "/tests/hostile/sandbox_probe", words});
     ASSERT_TRUE(launcher) << launcher.error().text();
     launcher_ = *std::move(launcher);
     fork();
@@ -118,6 +119,23 @@ class ProbeTest : public testing::Test {
             "unlink " + folder + "/cache/entry"};
   }
 
+  /// All commands, in children of these roles.
+  void try_all(const std::vector<Role>& roles) {
+    for (const Role role : roles) {
+      fork(role);
+      for (const std::string& command : commands()) {
+        if (command.starts_with("memory") && !kMemoryLimitsApply) continue;
+        EXPECT_NE(ask(command), "0") << command << " as role " << static_cast<int>(role);
+      }
+    }
+    EXPECT_TRUE(std::filesystem::exists(folder_ / "cache" / "entry"));
+    EXPECT_FALSE(std::filesystem::exists(folder_ / "new"));
+  }
+  [[nodiscard]] bool has_seccomp() const {
+    const auto& layers = launcher_->hello().layers;
+    return std::ranges::find(layers, kLayerSeccomp) != layers.end();
+  }
+
   std::filesystem::path folder_;
   FileDescriptor listener_, inherited_;
   int port_ = 0;
@@ -133,18 +151,21 @@ TEST_F(ProbeTest, NothingIsReachable) {
     // Some layers are enough for most commands; the list of those in force stands in every receipt.
     std::printf("layers missing here: %s\n", launcher_->hello().missing.c_str());
   }
-  const auto& layers = launcher_->hello().layers;
-  const bool seccomp = std::ranges::find(layers, kLayerSeccomp) != layers.end();
-  if (!seccomp) GTEST_SKIP() << "no seccomp here: " << launcher_->hello().missing;
-  for (const Role role : {Role::execute, Role::compile, Role::infer}) {
-    fork(role);
-    for (const std::string& command : commands()) {
-      if (command.starts_with("memory") && !kMemoryLimitsApply) continue;
-      EXPECT_NE(ask(command), "0") << command << " as role " << static_cast<int>(role);
-    }
-  }
-  EXPECT_TRUE(std::filesystem::exists(folder_ / "cache" / "entry"));
-  EXPECT_FALSE(std::filesystem::exists(folder_ / "new"));
+  if (!has_seccomp()) GTEST_SKIP() << "no seccomp here: " << launcher_->hello().missing;
+  try_all({Role::execute, Role::compile, Role::infer});
+}
+
+// Where children open devices they add the layers themselves: they hold no less.
+TEST_F(ProbeTest, NothingIsReachableBehindLayersThatComeLate) {
+  start(Isolation::full, true);
+  if (!has_seccomp()) GTEST_SKIP() << "no seccomp here: " << launcher_->hello().missing;
+  const std::vector<std::string> late = launcher_->hello().layers;
+  try_all({Role::infer, Role::accelerate});
+  EXPECT_EQ(ask("device"), "0") << "it was opened before";
+  fork(Role::infer);
+  EXPECT_NE(ask("device"), "0") << "who needs none opens none";
+  start(Isolation::full);
+  EXPECT_EQ(launcher_->hello().layers, late);
 }
 
 TEST_F(ProbeTest, NothingIsInherited) {

@@ -10,6 +10,7 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
+#include "base/temp_folder.h"
 #include "tests/simulation/sim_executor.h"
 #include "tests/simulation/world.h"
 
@@ -28,9 +29,6 @@ constexpr Instant kEnd{4'000'000'000'000};
 class JobBookTest : public testing::Test {
  protected:
   void SetUp() override {
-    std::string name = testing::TempDir() + "/book_XXXXXX";
-    ASSERT_NE(::mkdtemp(name.data()), nullptr);
-    folder_ = name;
     add_provider();
     open();
   }
@@ -38,7 +36,6 @@ class JobBookTest : public testing::Test {
     book_.reset();
     settle(Duration{3600s});
     store_.reset();
-    std::filesystem::remove_all(folder_);
   }
 
   void add_provider(Duration compile = Duration{0}) {
@@ -133,7 +130,8 @@ class JobBookTest : public testing::Test {
   SimNetwork local_{clock_, random_, context_.get_executor(), key_.public_key()};
   std::vector<std::unique_ptr<ProviderNode>> nodes_;
   JobBookLimits limits_;
-  std::filesystem::path folder_;
+  const TempFolder kept_folder_ = TempFolder::make("phase-test").value();
+  const std::filesystem::path& folder_ = kept_folder_.path();
   std::unique_ptr<store::Store> store_;
   std::unique_ptr<JobBook> book_;
 };

@@ -2,6 +2,7 @@
 
 #include "api/http/server.h"
 #include "api/http/wire_fixture.h"
+#include "base/temp_folder.h"
 
 namespace phase::http {
 namespace {
@@ -69,16 +70,10 @@ TEST(HttpErrors, MakeATerminalSafeObject) {
 
 class HttpServer : public testing::Test {
  protected:
-  void SetUp() override {
-    std::string name = testing::TempDir() + "/http_XXXXXX";
-    ASSERT_NE(::mkdtemp(name.data()), nullptr);
-    folder_ = name;
-    limits_.linger_max = 200ms;
-  }
+  void SetUp() override { limits_.linger_max = 200ms; }
   void TearDown() override {
     loop_.run([this] { server_.reset(); });
     loop_.stop();
-    std::filesystem::remove_all(folder_);
   }
   void start() {
     server_ = std::make_unique<Server>(loop_.executor(), routes(), limits_);
@@ -130,7 +125,8 @@ class HttpServer : public testing::Test {
 
   Loop loop_;
   ServerLimits limits_;
-  std::filesystem::path folder_;
+  const TempFolder kept_folder_ = TempFolder::make("phase-test").value();
+  const std::filesystem::path& folder_ = kept_folder_.path();
   std::unique_ptr<Server> server_;
   std::uint16_t port_ = 0;
 };

@@ -12,6 +12,7 @@
 
 #include "api/http/server.h"
 #include "api/http/wire_fixture.h"
+#include "base/temp_folder.h"
 
 namespace phase::http {
 namespace {
@@ -95,16 +96,12 @@ class TlsWire {
 class HttpTls : public testing::Test {
  protected:
   void SetUp() override {
-    std::string name = (fs::temp_directory_path() / "phase-tls-XXXXXX").string();
-    ASSERT_NE(::mkdtemp(name.data()), nullptr);
-    folder_ = name;
     files_ = {folder_ / "cert.pem", folder_ / "key.pem"};
     make_certificate(files_);
   }
   void TearDown() override {
     loop_.run([this] { server_.reset(); });
     loop_.stop();
-    fs::remove_all(folder_);
   }
   void start() {
     auto tls = Tls::load(files_);
@@ -133,7 +130,8 @@ class HttpTls : public testing::Test {
     return tls ? Code::internal : tls.error().code;
   }
 
-  fs::path folder_;
+  const TempFolder kept_folder_ = TempFolder::make("phase-test").value();
+  const std::filesystem::path& folder_ = kept_folder_.path();
   Tls::Files files_;
   ServerLimits limits_;
   std::shared_ptr<Tls> tls_;

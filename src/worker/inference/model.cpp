@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <cstdio>
 
-#include <sys/mman.h>
 #include <unistd.h>
 
 #include "chat.h"
@@ -11,6 +10,7 @@
 #include "llama-ext.h"
 #include "llama.h"
 #include "worker/inference/metadata.h"
+#include "worker/sandbox/mapping.h"
 
 namespace phase::worker::inference {
 namespace {
@@ -32,36 +32,17 @@ void hear(ggml_log_level level, const char* text, void* /*nothing*/) {
   errors += text;
 }
 
-// A file mapped for reading.
-class Mapping {
- public:
-  Mapping(int file, std::uint64_t bytes) : bytes_(bytes) {
-    if (bytes > 0) data_ = ::mmap(nullptr, bytes, PROT_READ, MAP_PRIVATE, file, 0);
-  }
-  ~Mapping() {
-    if (data_ != MAP_FAILED) ::munmap(data_, bytes_);
-  }
-  Mapping(const Mapping&) = delete;
-  Mapping& operator=(const Mapping&) = delete;
-  [[nodiscard]] bool valid() const noexcept { return data_ != MAP_FAILED; }
-  [[nodiscard]] const void* data() const noexcept { return data_; }
-
- private:
-  void* data_ = MAP_FAILED;
-  std::uint64_t bytes_;
-};
-
 struct GgufFreed {
   void operator()(gguf_context* file) const { gguf_free(file); }
   void operator()(ggml_context* tensors) const { ggml_free(tensors); }
 };
 
 Result<ModelInfo> read_keys(int file, std::uint64_t bytes) {
-  const Mapping mapping(file, bytes);
+  const sandbox::Mapping mapping(file, bytes);
   if (!mapping.valid()) return fail(Code::malformed, "the model file is empty or cannot be mapped");
   ggml_context* made = nullptr;
   const std::unique_ptr<gguf_context, GgufFreed> keys(
-      gguf_init_from_buffer(mapping.data(), bytes, {true, &made}));
+      gguf_init_from_buffer(mapping.view().data(), bytes, {true, &made}));
   const std::unique_ptr<ggml_context, GgufFreed> tensors(made);
   if (!keys) return fail(Code::malformed, "not a GGUF file: " + EngineLog::take());
   std::uint64_t parameters = 0;

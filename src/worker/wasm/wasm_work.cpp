@@ -3,8 +3,7 @@
 #include <algorithm>
 #include <new>
 
-#include <sys/mman.h>
-
+#include "worker/sandbox/mapping.h"
 #include "worker/wasm/about.h"
 #include "worker/wasm/channel_world.h"
 
@@ -12,27 +11,6 @@ namespace phase::worker {
 namespace {
 
 constexpr int kExitParentUnclear = 76;  // EX_PROTOCOL
-
-// A sealed file of the parent, mapped for reading.
-class Mapping {
- public:
-  Mapping(int file, std::uint64_t bytes) : bytes_(bytes) {
-    if (bytes > 0) data_ = ::mmap(nullptr, bytes, PROT_READ, MAP_PRIVATE, file, 0);
-  }
-  ~Mapping() {
-    if (data_ != MAP_FAILED) ::munmap(data_, bytes_);
-  }
-  Mapping(const Mapping&) = delete;
-  Mapping& operator=(const Mapping&) = delete;
-  [[nodiscard]] bool valid() const noexcept { return data_ != MAP_FAILED; }
-  [[nodiscard]] ByteView view() const noexcept {
-    return {static_cast<const std::uint8_t*>(data_), bytes_};
-  }
-
- private:
-  void* data_ = MAP_FAILED;
-  std::uint64_t bytes_;
-};
 
 Result<void> say(int socket, ByteView head, ByteView body = {}) {
   PHASE_TRY_VOID(sandbox::send_message(socket, head, body));
@@ -46,7 +24,7 @@ Result<void> run_job(Engine& engine, const Start& start, int file, int socket) {
                                      std::min<std::uint64_t>(limits.table_elements, UINT32_MAX) *
                                          kTableElementBytes +
                                      2 * start.compiled_bytes + kRunOverheadBytes));
-  const Mapping compiled(file, start.compiled_bytes);
+  const sandbox::Mapping compiled(file, start.compiled_bytes);
   if (!compiled.valid()) return fail(Code::io, "mapping a compiled module failed");
   ChannelWorld world(socket, limits.output_bytes);
   return say(socket, encode(engine.run(compiled.view(), start.job, world)));
@@ -54,7 +32,7 @@ Result<void> run_job(Engine& engine, const Start& start, int file, int socket) {
 
 Result<void> compile_module(const Compile& request, int file, int socket) {
   PHASE_TRY_VOID(sandbox::limit_data(request.memory_bytes_max));
-  const Mapping module(file, request.module_bytes);
+  const sandbox::Mapping module(file, request.module_bytes);
   if (!module.valid()) return fail(Code::io, "mapping a module failed");
   // An engine of its own: the zygote's must not have started threads.
   PHASE_TRY(Engine engine, Engine::make(request.threads > 1));
