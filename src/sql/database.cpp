@@ -1,4 +1,4 @@
-#include "store/database.h"
+#include "sql/database.h"
 
 #include <cerrno>
 #include <utility>
@@ -9,7 +9,7 @@
 
 #include "base/check.h"
 
-namespace phase::store {
+namespace phase::sql {
 namespace {
 
 Code code_of(int sqlite_code) {
@@ -212,4 +212,22 @@ Transaction::~Transaction() {
   }
 }
 
-}  // namespace phase::store
+Result<void> migrate(Database& database, std::span<const char* const> steps) {
+  PHASE_TRY(std::uint64_t version, database.integer("PRAGMA user_version"));
+  if (version > steps.size()) {
+    return fail(Code::version_unknown,
+                "the state file has version " + std::to_string(version) + ", this program knows " +
+                    std::to_string(steps.size()),
+                "use the newer program, or another data folder");
+  }
+  for (; version < steps.size(); ++version) {
+    PHASE_TRY(Transaction transaction, Transaction::begin(database));
+    PHASE_TRY_VOID(database.execute(steps[version]));
+    PHASE_TRY_VOID(
+        database.execute(("PRAGMA user_version=" + std::to_string(version + 1)).c_str()));
+    PHASE_TRY_VOID(transaction.commit());
+  }
+  return {};
+}
+
+}  // namespace phase::sql

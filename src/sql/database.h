@@ -1,12 +1,13 @@
-// database.h — SQLite as values: a connection and prepared statements that report errors as Result.
+// database.h — SQLite as values: a connection, prepared statements and migrations that report
+// errors as Result.
 //
-// Private to this folder. One thread at a time (the connection is opened without SQLite's own
-// locks).
+// One thread at a time (the connection is opened without SQLite's own locks).
 #pragma once
 
 #include <cstdint>
 #include <filesystem>
 #include <memory>
+#include <span>
 #include <string>
 #include <string_view>
 
@@ -15,7 +16,7 @@
 #include "base/bytes.h"
 #include "base/result.h"
 
-namespace phase::store {
+namespace phase::sql {
 
 class Database;
 
@@ -96,4 +97,8 @@ class Transaction {
   Database* database_;
 };
 
-}  // namespace phase::store
+/// Runs the steps that the file has not seen yet, one transaction each; their count is its
+/// `user_version`. Errors: Code::version_unknown for a file of a newer program.
+[[nodiscard]] Result<void> migrate(Database& database, std::span<const char* const> steps);
+
+}  // namespace phase::sql

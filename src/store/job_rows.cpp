@@ -6,7 +6,7 @@ namespace phase::store {
 namespace {
 
 /// Reads the columns every job query of ours begins with.
-JobRow read_row(const Statement& query) {
+JobRow read_row(const sql::Statement& query) {
   JobRow row;
   row.id = query.text(0);
   row.state = query.text(1);
@@ -19,8 +19,8 @@ JobRow read_row(const Statement& query) {
   return row;
 }
 
-Result<std::vector<JobRow>> read_rows(Statement& query, std::uint64_t limit) {
-  const ResetAtEnd reset(query);
+Result<std::vector<JobRow>> read_rows(sql::Statement& query, std::uint64_t limit) {
+  const sql::ResetAtEnd reset(query);
   query.bind(limit);
   std::vector<JobRow> rows;
   PHASE_TRY(bool more, query.step());
@@ -43,11 +43,11 @@ Result<void> Store::put_job(const JobRow& row) {
   }
   bool was_finished = false;
   {
-    const ResetAtEnd reset(s.job_state);
+    const sql::ResetAtEnd reset(s.job_state);
     PHASE_TRY(const bool known, s.job_state.bind(std::string_view{row.id}).step());
     was_finished = known && !s.job_state.is_null(0);
   }
-  const ResetAtEnd reset(s.put_job);
+  const sql::ResetAtEnd reset(s.put_job);
   s.put_job.bind(std::string_view{row.id})
       .bind(std::string_view{row.state})
       .bind(row.created.unix_ms);
@@ -67,8 +67,8 @@ Result<void> Store::put_job(const JobRow& row) {
 }
 
 Result<JobRow> Store::job(const std::string& id) {
-  Statement& query = state_->get_job;
-  const ResetAtEnd reset(query);
+  sql::Statement& query = state_->get_job;
+  const sql::ResetAtEnd reset(query);
   PHASE_TRY(const bool found, query.bind(std::string_view{id}).step());
   if (!found) {
     return fail(Code::not_found, "no job " + printable(id, 64),
@@ -94,7 +94,7 @@ Result<void> Store::put_transcript_part(const std::string& id, std::uint64_t par
     return fail(Code::too_large,
                 "a transcript part has " + std::to_string(bytes.size()) + " bytes");
   }
-  const ResetAtEnd reset(s.add_part);
+  const sql::ResetAtEnd reset(s.add_part);
   PHASE_TRY_VOID(s.add_part.bind(std::string_view{id}).bind(part).bind(bytes).run());
   if (s.database.changes() == 0) {
     return fail(Code::not_found, "no job " + printable(id, 64));
@@ -104,8 +104,8 @@ Result<void> Store::put_transcript_part(const std::string& id, std::uint64_t par
 }
 
 Result<Bytes> Store::transcript_part(const std::string& id, std::uint64_t part) {
-  Statement& query = state_->get_part;
-  const ResetAtEnd reset(query);
+  sql::Statement& query = state_->get_part;
+  const sql::ResetAtEnd reset(query);
   PHASE_TRY(const bool found, query.bind(std::string_view{id}).bind(part).step());
   if (!found) {
     return fail(Code::not_found,
@@ -115,9 +115,9 @@ Result<Bytes> Store::transcript_part(const std::string& id, std::uint64_t part) 
 }
 
 Result<bool> Store::State::drop_parts(std::uint64_t job_number) {
-  PHASE_TRY(Transaction transaction, Transaction::begin(database));
+  PHASE_TRY(sql::Transaction transaction, sql::Transaction::begin(database));
   PHASE_TRY(
-      Statement size,
+      sql::Statement size,
       database.prepare(
           "SELECT coalesce(sum(length(bytes)), 0), count(*) FROM (SELECT bytes FROM transcripts "
           "WHERE job = ? ORDER BY part LIMIT ?)"));
@@ -126,12 +126,12 @@ Result<bool> Store::State::drop_parts(std::uint64_t job_number) {
   const std::uint64_t freed = row ? size.integer(0) : 0;
   const std::uint64_t parts = row ? size.integer(1) : 0;
   size.reset();
-  PHASE_TRY(Statement drop,
+  PHASE_TRY(sql::Statement drop,
             database.prepare(
                 "DELETE FROM transcripts WHERE job = ?1 AND part IN (SELECT part FROM transcripts "
                 "WHERE job = ?1 ORDER BY part LIMIT ?2)"));
   PHASE_TRY_VOID(drop.bind(job_number).bind(static_cast<std::uint64_t>(kPartsPrunedAtOnce)).run());
-  PHASE_TRY(Statement mark,
+  PHASE_TRY(sql::Statement mark,
             database.prepare("UPDATE jobs SET transcript_bytes = 0 WHERE number = ?"));
   PHASE_TRY_VOID(mark.bind(job_number).run());
   PHASE_TRY_VOID(transaction.commit());
@@ -152,7 +152,7 @@ Result<void> Store::State::prune_jobs() {
                 "SELECT number FROM jobs WHERE finished IS NOT NULL ORDER BY number LIMIT 1"));
   PHASE_TRY(const bool empty, drop_parts(oldest));
   if (empty) {
-    PHASE_TRY(Statement drop, database.prepare("DELETE FROM jobs WHERE number = ?"));
+    PHASE_TRY(sql::Statement drop, database.prepare("DELETE FROM jobs WHERE number = ?"));
     PHASE_TRY_VOID(drop.bind(oldest).run());
     --finished_count;
   }

@@ -7,7 +7,7 @@ namespace phase::store {
 namespace {
 
 // Migration n brings version n-1 to n. Never edited once released; a change is a new entry.
-constexpr std::array<const char*, kSchemaVersion> kMigrations = {R"sql(
+constexpr std::array<const char*, 1> kMigrations = {R"sql(
 CREATE TABLE facts (
   name TEXT PRIMARY KEY,
   value BLOB NOT NULL
@@ -50,22 +50,8 @@ CREATE TABLE transcripts (
 
 }  // namespace
 
-Result<void> migrate(Database& database) {
-  PHASE_TRY(std::uint64_t version, database.integer("PRAGMA user_version"));
-  if (version > kSchemaVersion) {
-    return fail(Code::version_unknown,
-                "the state file has version " + std::to_string(version) + ", this program knows " +
-                    std::to_string(kSchemaVersion),
-                "use the newer plasmd, or another data folder");
-  }
-  for (; version < kSchemaVersion; ++version) {
-    PHASE_TRY(Transaction transaction, Transaction::begin(database));
-    PHASE_TRY_VOID(database.execute(kMigrations[version]));
-    PHASE_TRY_VOID(
-        database.execute(("PRAGMA user_version=" + std::to_string(version + 1)).c_str()));
-    PHASE_TRY_VOID(transaction.commit());
-  }
-  return {};
+Result<void> migrate(sql::Database& database) {
+  return sql::migrate(database, kMigrations);
 }
 
 }  // namespace phase::store

@@ -1,14 +1,14 @@
 // state.h — what a Store holds. Private to this folder.
 #pragma once
 
-#include "store/database.h"
+#include "sql/database.h"
 #include "store/store.h"
 
 namespace phase::store {
 
 struct Store::State {
   StoreOptions options;
-  Database database;
+  sql::Database database;
 
   // Facts, as in the file.
   std::uint64_t record_start = 0;    ///< manifests created before are refused
@@ -22,10 +22,10 @@ struct Store::State {
   std::uint64_t next_replay_prune = 0;  ///< unix ms
 
   // Prepared once; each is reset after use.
-  Statement put_fact, has_replay, add_replay;
-  Statement add_receipt, get_receipt, drop_oldest_receipt;
-  Statement put_job, get_job, list_jobs, list_unfinished, job_state;
-  Statement add_part, get_part;
+  sql::Statement put_fact, has_replay, add_replay;
+  sql::Statement add_receipt, get_receipt, drop_oldest_receipt;
+  sql::Statement put_job, get_job, list_jobs, list_unfinished, job_state;
+  sql::Statement add_part, get_part;
 
   /// Statements and counts. Called once, after migration.
   [[nodiscard]] Result<void> prepare();

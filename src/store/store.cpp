@@ -50,7 +50,7 @@ Result<std::unique_ptr<Store>> Store::open(StoreOptions options, UtcTime now) {
   if (state->options.boot_id.empty()) {
     state->options.boot_id = boot_id_of_machine();
   }
-  PHASE_TRY(state->database, Database::open(state->options.path));
+  PHASE_TRY(state->database, sql::Database::open(state->options.path));
   PHASE_TRY_VOID(migrate(state->database));
   PHASE_TRY_VOID(state->prepare());
   PHASE_TRY_VOID(state->begin(now));
@@ -58,7 +58,7 @@ Result<std::unique_ptr<Store>> Store::open(StoreOptions options, UtcTime now) {
 }
 
 Result<void> Store::State::prepare() {
-  const auto make = [this](Statement& into, std::string_view sql) -> Result<void> {
+  const auto make = [this](sql::Statement& into, std::string_view sql) -> Result<void> {
     PHASE_TRY(into, database.prepare(sql));
     return {};
   };
@@ -107,7 +107,7 @@ Result<void> Store::State::prepare() {
 
 Result<void> Store::State::begin(UtcTime now) {
   PHASE_TRY_VOID(database.execute("PRAGMA synchronous=FULL"));
-  PHASE_TRY(Transaction transaction, Transaction::begin(database));
+  PHASE_TRY(sql::Transaction transaction, sql::Transaction::begin(database));
   PHASE_TRY(const auto known_boot, fact("boot_id"));
   PHASE_TRY(record_start, fact_number("record_start"));
   PHASE_TRY(pruned_through, fact_number("pruned_through"));
@@ -128,7 +128,7 @@ Result<void> Store::State::begin(UtcTime now) {
 }
 
 Result<void> Store::State::set_fact(std::string_view name, ByteView value) {
-  const ResetAtEnd reset(put_fact);
+  const sql::ResetAtEnd reset(put_fact);
   return put_fact.bind(name).bind(value).run();
 }
 
@@ -138,7 +138,7 @@ Result<void> Store::State::set_fact(std::string_view name, std::uint64_t value) 
 }
 
 Result<std::optional<Bytes>> Store::State::fact(std::string_view name) {
-  PHASE_TRY(Statement query, database.prepare("SELECT value FROM facts WHERE name = ?"));
+  PHASE_TRY(sql::Statement query, database.prepare("SELECT value FROM facts WHERE name = ?"));
   PHASE_TRY(const bool found, query.bind(name).step());
   return found ? std::optional<Bytes>{query.blob(0)} : std::nullopt;
 }
@@ -150,8 +150,8 @@ Result<std::uint64_t> Store::State::fact_number(std::string_view name) {
 
 Result<void> Store::State::prune_replays(UtcTime now) {
   next_replay_prune = now.unix_ms + kReplayPruneIntervalMs;
-  PHASE_TRY(Transaction transaction, Transaction::begin(database));
-  PHASE_TRY(Statement last,
+  PHASE_TRY(sql::Transaction transaction, sql::Transaction::begin(database));
+  PHASE_TRY(sql::Statement last,
             database.prepare("SELECT max(expires), count(*) FROM (SELECT expires FROM replays "
                              "WHERE expires <= ? ORDER BY expires LIMIT ?)"));
   last.bind(now.unix_ms).bind(static_cast<std::uint64_t>(kReplaysPrunedAtOnce));
@@ -161,7 +161,7 @@ Result<void> Store::State::prune_replays(UtcTime now) {
   }
   const std::uint64_t through = std::max(pruned_through, last.integer(0));
   last.reset();
-  PHASE_TRY(Statement drop,
+  PHASE_TRY(sql::Statement drop,
             database.prepare("DELETE FROM replays WHERE job_id IN (SELECT job_id FROM replays "
                              "WHERE expires <= ? ORDER BY expires LIMIT ?)"));
   drop.bind(now.unix_ms).bind(static_cast<std::uint64_t>(kReplaysPrunedAtOnce));
@@ -188,7 +188,7 @@ Result<void> Store::admit(const manifest::JobId& id, UtcTime created, UtcTime ex
                 "sign a new manifest");
   }
   {
-    const ResetAtEnd reset(s.has_replay);
+    const sql::ResetAtEnd reset(s.has_replay);
     PHASE_TRY(const bool known, s.has_replay.bind(id.bytes()).step());
     if (known) {
       return fail(Code::replayed, "job " + id.hex() + " was accepted before");
@@ -202,7 +202,7 @@ Result<void> Store::admit(const manifest::JobId& id, UtcTime created, UtcTime ex
     return fail(Code::busy, "the replay record is full",
                 "try again when accepted manifests have expired");
   }
-  const ResetAtEnd reset(s.add_replay);
+  const sql::ResetAtEnd reset(s.add_replay);
   PHASE_TRY_VOID(s.add_replay.bind(id.bytes()).bind(expires.unix_ms).run());
   ++s.replay_count;
   return {};
@@ -216,7 +216,7 @@ Result<void> Store::keep(const manifest::SignedManifest& manifest,
   if (to_disk) {
     PHASE_TRY_VOID(s.database.execute("PRAGMA synchronous=FULL"));
   }
-  const ResetAtEnd reset(s.add_receipt);
+  const sql::ResetAtEnd reset(s.add_receipt);
   auto added = s.add_receipt.bind(manifest.id.bytes())
                    .bind(manifest.requester.bytes())
                    .bind(ByteView{manifest.envelope})
@@ -242,8 +242,8 @@ Result<void> Store::keep(const manifest::SignedManifest& manifest,
 }
 
 Result<KeptReceipt> Store::receipt_of(const manifest::JobId& id) {
-  Statement& query = state_->get_receipt;
-  const ResetAtEnd reset(query);
+  sql::Statement& query = state_->get_receipt;
+  const sql::ResetAtEnd reset(query);
   PHASE_TRY(const bool found, query.bind(id.bytes()).step());
   if (!found) {
     return fail(Code::not_found, "no receipt of job " + id.hex() + " is kept");
@@ -255,7 +255,7 @@ Result<std::vector<KeptReceipt>> Store::receipts_of_others(const identity::Publi
                                                            std::size_t limit,
                                                            std::size_t looked_through) {
   PHASE_TRY(
-      Statement query,
+      sql::Statement query,
       state_->database.prepare(
           "SELECT job_id, manifest, receipt FROM receipts WHERE requester != ?1 AND number > "
           "(SELECT coalesce(max(number), 0) FROM receipts) - ?3 ORDER BY number DESC LIMIT ?2"));

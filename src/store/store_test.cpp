@@ -8,7 +8,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "store/database.h"
+#include "base/temp_folder.h"
+#include "sql/database.h"
 
 namespace phase::store {
 namespace {
@@ -28,13 +29,6 @@ manifest::JobId job_id(std::uint32_t n) {
 
 class StoreTest : public testing::Test {
  protected:
-  void SetUp() override {
-    std::string name = testing::TempDir() + "/store_XXXXXX";
-    ASSERT_NE(::mkdtemp(name.data()), nullptr);
-    folder_ = name;
-  }
-  void TearDown() override { std::filesystem::remove_all(folder_); }
-
   StoreOptions options() const {
     StoreOptions out;
     out.path = folder_ / "state.sqlite";
@@ -77,7 +71,8 @@ class StoreTest : public testing::Test {
     return out;
   }
 
-  std::filesystem::path folder_;
+  const TempFolder kept_folder_ = TempFolder::make("phase-test").value();
+  const std::filesystem::path& folder_ = kept_folder_.path();
   StoreLimits limits_;
 };
 
@@ -340,7 +335,7 @@ TEST_F(StoreTest, RefusesAFileInUse) {
 TEST_F(StoreTest, RefusesAFileOfANewerProgramAndOneThatIsNoDatabase) {
   open().reset();
   {
-    auto database = Database::open(options().path);
+    auto database = sql::Database::open(options().path);
     ASSERT_TRUE(database);
     ASSERT_TRUE(database->execute("PRAGMA user_version=999"));
   }
