@@ -1,0 +1,101 @@
+// task.h — what somebody submits to a coordinator, and where it stands.
+//
+// A task becomes jobs: one signed job per node that runs it (decision 0008). Pure values: nothing
+// here blocks, reads a clock or throws. Sizes of texts were checked where they came in.
+#pragma once
+
+#include <array>
+#include <compare>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/clock.h"
+#include "base/hash.h"
+#include "identity/identity.h"
+#include "protocol/job/job.h"
+
+namespace phase::vcp {
+
+/// A node's name in its fleet: 1–64 of [A-Za-z0-9_-].
+using NodeName = std::string;
+/// A UUID (RFC 9562) in its 36-character text form.
+using TaskId = std::string;
+using UserId = std::string;
+/// Credits are integers; nothing smaller exists.
+using Credits = std::uint64_t;
+
+inline constexpr std::size_t kNodeNameBytesMax = 64;
+inline constexpr std::size_t kRegionBytesMax = 32;
+inline constexpr std::uint32_t kQuorumMax = 1'000;
+inline constexpr std::uint64_t kTaskSecondsMax = 3'600;
+
+/// The words of the published API for kinds of tasks.
+enum class TaskType : std::uint8_t {
+  federated_learning,
+  zk_proof,
+  wasm_execution,
+  computation,
+  connect_only,
+  feen_connectivity,
+};
+[[nodiscard]] std::string_view task_type_name(TaskType type) noexcept;
+/// Nothing for an unknown word.
+[[nodiscard]] std::optional<TaskType> task_type_of(std::string_view name) noexcept;
+
+/// What a node must have. Zero or empty: no matter.
+struct Requirements {
+  std::uint32_t min_nodes = 1;               ///< the quorum: so many nodes run it and are compared
+  std::uint64_t max_execution_seconds = 60;  ///< of one run
+  bool gpu = false;
+  std::uint32_t health_min_permille = 0;  ///< of the health score
+  std::uint64_t bandwidth_kbps_min = 0;   ///< as measured by the coordinator
+  std::uint64_t latency_us_max = 0;       ///< as measured by the coordinator
+  std::uint32_t cpu_cores = 0;
+  std::uint64_t memory_mb = 0;
+  std::string region;
+  std::optional<UtcTime> deadline;  ///< the task fails when it is not done by then
+  friend bool operator==(const Requirements&, const Requirements&) = default;
+};
+
+/// The wasm job that a task is. The module is kept by its hash.
+struct Work {
+  job::ArtifactRef module;
+  std::string entry = "_start";
+  std::vector<std::string> args;
+  Bytes stdin_bytes;  ///< at most kTaskInputBytesMax
+  job::WasmLimits limits;
+};
+inline constexpr std::size_t kTaskInputBytesMax = 50_MiB;
+
+struct Spec {
+  TaskId id;
+  UserId owner;
+  TaskType type = TaskType::wasm_execution;
+  Requirements requirements;
+  Work work;
+  Credits bid = 0;  ///< held in escrow from submission to the end
+  UtcTime submitted;
+};
+
+/// Final are completed, failed and cancelled; a task is in exactly one of them, with a reason.
+enum class TaskState : std::uint8_t { pending, running, completed, failed, cancelled };
+[[nodiscard]] std::string_view task_state_name(TaskState state) noexcept;
+[[nodiscard]] constexpr bool is_final(TaskState state) noexcept {
+  return state >= TaskState::completed;
+}
+
+/// Where one run of a task on one node stands.
+enum class RunState : std::uint8_t {
+  assigned,   ///< placed; the node was not heard of it yet
+  running,    ///< the node accepted
+  committed,  ///< the node said what its output is, and waits for the others before it shows it
+  verified,   ///< receipt verified and, in a quorum, equal to the majority
+  refuted,    ///< another result than the majority's, and than what the coordinator computed itself
+  failed,     ///< no result; the reason says why
+  superseded  ///< not needed any more
+};
+[[nodiscard]] std::string_view run_state_name(RunState state) noexcept;
+
+}  // namespace phase::vcp
