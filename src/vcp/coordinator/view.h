@@ -171,7 +171,8 @@ struct MeshAddress {
   std::vector<std::string> addresses;  ///< multiaddrs nodes can dial, with /p2p/…
 };
 
-/// Implemented by the coordinator. What changes state returns once it is durable.
+/// Implemented by the coordinator. What changes state returns once it is durable, and what is shown
+/// is durable too: an answer waits for the rows it was made of.
 class Fleet {
  public:
   virtual ~Fleet() = default;
@@ -188,8 +189,8 @@ class Fleet {
   /// `by` absent: an administrator. Errors: Code::not_found also for another owner's.
   [[nodiscard]] virtual Task<Result<NodeView>> change_node(NodeName name, NodeChange change,
                                                            std::optional<UserId> by) = 0;
-  [[nodiscard]] virtual Result<NodeView> node(const NodeName& name) const = 0;
-  [[nodiscard]] virtual Result<PageOf<NodeView>> nodes(NodeFilter filter, Page page) const = 0;
+  [[nodiscard]] virtual Task<Result<NodeView>> node(NodeName name) = 0;
+  [[nodiscard]] virtual Task<Result<PageOf<NodeView>>> nodes(NodeFilter filter, Page page) = 0;
 
   /// Keeps a module so that tasks can name it. Errors: Code::too_large, malformed.
   [[nodiscard]] virtual Task<Result<job::ArtifactRef>> keep_module(Bytes module, UserId owner) = 0;
@@ -210,7 +211,7 @@ class Fleet {
 
   /// Credits of a new user, given once. Idempotent.
   [[nodiscard]] virtual Task<Result<void>> grant(UserId user) = 0;
-  [[nodiscard]] virtual Credits balance(const std::string& account) const = 0;
+  [[nodiscard]] virtual Task<Result<Credits>> balance(std::string account) = 0;
   [[nodiscard]] virtual Task<Result<PageOf<LedgerEntry>>> ledger(std::string account,
                                                                  Page page) = 0;
 
