@@ -104,8 +104,8 @@ class OneShot {
     PHASE_TRY(TempFolder made, TempFolder::make("plasmd"));
     scratch_.emplace(std::move(made));
     fs::path data = settings_.data_dir;
-    if (const auto made = daemon::make_folder(data, "--data DIR");
-        !made || ::access(data.c_str(), W_OK) != 0) {
+    if (const auto ready = daemon::make_folder(data, "--data DIR");
+        !ready || ::access(data.c_str(), W_OK) != 0) {
       log_.info("compiled modules are not kept: {} cannot be written", data.string());
       data = scratch_->path();
     }
