@@ -39,7 +39,8 @@ Task<bool> say(ByteStream& stream, offer::Frame frame) {
 }  // namespace
 
 std::string_view lie_name(Lie lie) {
-  return kNames.at(static_cast<std::size_t>(lie));
+  const auto at = static_cast<std::size_t>(lie);
+  return at < kNames.size() ? kNames[at] : "of a commit";
 }
 
 std::optional<Lie> lie_named(std::string_view name) {
@@ -131,6 +132,14 @@ Task<bool> Rogue::pass_out(std::shared_ptr<Talk> talk, offer::Frame frame) {
       co_return goes_on;
     }
   }
+  if (std::holds_alternative<offer::CommitFrame>(frame)) {
+    if (lie_ == Lie::other_commit) frame = other_commit(*talk);
+    if (lie_ == Lie::no_commit) {
+      offer::Output early;
+      early.piece.data = {1};
+      frame = std::move(early);
+    }
+  }
   talk->stated = talk->stated || std::holds_alternative<offer::CheckpointFrame>(frame);
   if (const auto* honest = std::get_if<offer::ReceiptFrame>(&frame)) {
     const bool point = lie_ == Lie::false_checkpoint || lie_ == Lie::foreign_checkpoint;
@@ -211,6 +220,15 @@ offer::Frame Rogue::bent_receipt(const offer::ReceiptFrame& honest) {
     bent.envelope = receipt::sign(opened->receipt, key_).envelope;
   }
   return bent;
+}
+
+offer::Frame Rogue::other_commit(const Talk& talk) const {
+  receipt::Commit commit;
+  commit.job_id = talk.job_id;
+  commit.value.value[0] = 1;
+  offer::CommitFrame frame;
+  frame.envelope = receipt::sign(commit, key_).envelope;
+  return frame;
 }
 
 offer::Frame Rogue::checkpoint(const Talk& talk) const {

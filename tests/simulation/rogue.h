@@ -30,6 +30,9 @@ enum class Lie : std::uint8_t {
   mute,                ///< never answers the offer
   stall_midway,        ///< after the first output only heartbeats
   alter_late,          ///< one bit of each piece after the first honest checkpoint
+  // With commit-reveal only, so not drawn by scenarios:
+  other_commit,  ///< a commit, well signed, to something else
+  no_commit,     ///< shows its output without one
 };
 inline constexpr std::size_t kLies = 21;
 [[nodiscard]] std::string_view lie_name(Lie lie);
@@ -67,6 +70,7 @@ class Rogue {
   [[nodiscard]] Task<bool> repeat(std::shared_ptr<Talk> talk, offer::Frame frame, Duration pause);
   [[nodiscard]] offer::Frame bent_receipt(const offer::ReceiptFrame& honest);
   [[nodiscard]] offer::Frame checkpoint(const Talk& talk) const;
+  [[nodiscard]] offer::Frame other_commit(const Talk& talk) const;
 
   Lie lie_;
   Clock& clock_;

@@ -108,6 +108,7 @@ class Recorder final : public requester::Observer {
   void on_output(const job::OutputPiece& piece) override;
   void on_checkpoint(const receipt::Checkpoint& checkpoint) override;
   void on_progress(const offer::Progress& progress) override;
+  void on_commit() override { say("commit"); }
   void on_attempt_failed(const identity::PublicKey& provider, const Error& error) override;
   void on_restart() override;
 

@@ -70,6 +70,7 @@ Task<AttemptResult> Attempt::run() {
     context_.cancel.on_request([this] { on_cancel(); });
     talked = co_await converse();
     context_.cancel.on_request(nullptr);
+    if (context_.request.reveal != nullptr) context_.request.reveal->on_open(nullptr);
   }
   alarm_.stop();
   cancel_alarm_.stop();
@@ -188,6 +189,7 @@ Task<Result<void>> Attempt::offer() {
   open.manifest = manifest_->envelope;
   open.checkpoint_bytes = context_.request.checkpoint_bytes;
   open.salt = salt_;
+  open.commit_reveal = context_.request.reveal != nullptr;
   const offer::Frame frame = std::move(open);
   PHASE_CO_TRY_VOID(co_await link_->write(frame));
   Result<offer::Frame> answer = co_await link_->read();
@@ -245,6 +247,14 @@ Result<bool> Attempt::take(offer::Frame& frame) {
     context_.observer.on_progress(*progress);
     return false;
   }
+  if (const auto* commit = std::get_if<offer::CommitFrame>(&frame)) {
+    PHASE_TRY_VOID(take_commit(commit->envelope));
+    return false;
+  }
+  if (const auto* reveal = std::get_if<offer::Reveal>(&frame)) {
+    PHASE_TRY_VOID(take_nonce(*reveal));
+    return false;
+  }
   if (auto* statement = std::get_if<offer::ReceiptFrame>(&frame)) {
     if (statement->envelope.empty()) return fail(Code::protocol, "an empty receipt");
     receipt_ = std::move(statement->envelope);
@@ -260,6 +270,9 @@ Result<bool> Attempt::take(offer::Frame& frame) {
 
 Result<void> Attempt::take_output(job::OutputPiece piece) {
   if (piece.data.empty()) return fail(Code::protocol, name(provider_) + " sent empty output");
+  if (context_.request.reveal != nullptr && (!commit_ || nonce_)) {
+    return fail(Code::protocol, name(provider_) + " shows output it has not committed to");
+  }
   const std::uint64_t room = job::output_bytes_max(context_.request.job) - output_length_;
   if (piece.data.size() > room) {
     return fail(Code::protocol, name(provider_) + " sent more output than the job may write");
@@ -285,6 +298,46 @@ Result<void> Attempt::take_checkpoint(ByteView envelope) {
   checkpoint_at_ = stated.output.length;
   context_.observer.on_checkpoint(stated);
   return {};
+}
+
+Result<void> Attempt::take_commit(ByteView envelope) {
+  if (context_.request.reveal == nullptr || commit_) {
+    return fail(Code::protocol, name(provider_) + " sent a commit that was not asked for");
+  }
+  PHASE_TRY(const receipt::SignedCommit said, receipt::open_commit(envelope));
+  if (said.provider != provider_ || said.commit.job_id != manifest_->id) {
+    return fail(Code::protocol, name(provider_) + " sent a commit of another key or job");
+  }
+  commit_ = said.commit.value;
+  expect_output(Duration{0});  // it waits for us now
+  context_.observer.on_commit();
+  context_.request.reveal->on_open([this] { ask_reveal(); });
+  return {};
+}
+
+void Attempt::ask_reveal() {
+  if (!link_) return;
+  asio::co_spawn(
+      context_.world.executor,
+      [link = link_]() -> Task<void> {
+        const offer::Frame reveal = offer::Reveal{};
+        static_cast<void>(co_await link->write(reveal));
+      },
+      asio::detached);
+}
+
+Result<void> Attempt::take_nonce(const offer::Reveal& reveal) {
+  if (!commit_ || nonce_ || !reveal.nonce) {
+    return fail(Code::protocol, name(provider_) + " revealed what it had not committed to");
+  }
+  nonce_ = reveal.nonce;
+  return {};
+}
+
+bool Attempt::keeps_commit(const receipt::Receipt& result) const {
+  return commit_ && nonce_ &&
+         *commit_ ==
+             receipt::commit_value(*nonce_, provider_, result.output.commitment, result.completion);
 }
 
 Task<void> Attempt::send_parts() {
@@ -399,7 +452,12 @@ Outcome Attempt::judge() {
   evidence.output = outcome.output;
   evidence.salt = salt_;
   outcome.verdict = verify::check(receipt_, evidence, context_.request.level);
-  if (outcome.verdict.ok()) sent_until(outcome.verdict.verified->get());
+  if (!outcome.verdict.ok()) return outcome;
+  sent_until(outcome.verdict.verified->get());
+  if (context_.request.reveal != nullptr &&
+      !keeps_commit(outcome.verdict.verified->get().receipt)) {
+    return refused(verify::Check::commit, "what was revealed is not what was committed to");
+  }
   return outcome;
 }
 

@@ -69,6 +69,11 @@ class Attempt : public std::enable_shared_from_this<Attempt> {
   [[nodiscard]] Result<bool> take(offer::Frame& frame);
   [[nodiscard]] Result<void> take_output(job::OutputPiece piece);
   [[nodiscard]] Result<void> take_checkpoint(ByteView envelope);
+  [[nodiscard]] Result<void> take_commit(ByteView envelope);
+  [[nodiscard]] Result<void> take_nonce(const offer::Reveal& reveal);
+  void ask_reveal();
+  /// Whether what was shown is what was committed to; `judge` decided the rest.
+  [[nodiscard]] bool keeps_commit(const receipt::Receipt& result) const;
   void expect_output(Duration within);
   void watch_output();
   [[nodiscard]] Task<void> send_parts();
@@ -100,6 +105,8 @@ class Attempt : public std::enable_shared_from_this<Attempt> {
   std::uint64_t output_length_ = 0;
   std::uint64_t checkpoint_sequence_ = 0, checkpoint_at_ = 0, progress_count_ = 0;
   std::optional<std::string> checkpoint_wrong_;
+  std::optional<Sha256> commit_;
+  std::optional<std::array<std::uint8_t, 32>> nonce_;
   Bytes receipt_;
 
   InputMarks sent_;

@@ -63,6 +63,7 @@ class StdinSource {
 };
 
 struct Outcome;
+class RevealGate;
 
 /// Hears what happens, in order, on the requester's executor. Calls must not block.
 class Observer {
@@ -76,6 +77,8 @@ class Observer {
   virtual void on_output(const job::OutputPiece& piece) = 0;
   virtual void on_checkpoint(const receipt::Checkpoint& checkpoint) = 0;
   virtual void on_progress(const offer::Progress& progress) = 0;
+  /// The run ended over there and the provider is bound to its output (requests with a gate).
+  virtual void on_commit() {}
   /// An attempt ended with a receipt, good or bad; `run` returns the last of these.
   virtual void on_outcome(const Outcome&) {}
   virtual void on_attempt_failed(const identity::PublicKey& provider, const Error& error) = 0;
@@ -97,6 +100,8 @@ struct Request {
   std::optional<identity::PublicKey> preferred;
   /// Not asked, whatever they offer.
   std::vector<identity::PublicKey> excluded;
+  /// Present: the provider commits before it shows output. Outlives `run`.
+  RevealGate* reveal = nullptr;
 };
 
 struct RequesterLimits {
@@ -142,6 +147,20 @@ class CancelToken {
  private:
   bool requested_ = false;
   std::function<void()> callback_;
+};
+
+/// Commit before reveal (spec/job-stream.md): the provider says what its output is by a hash, and
+/// shows it once the gate is open. Opened by whoever has heard the commits of all that run the same
+/// job.
+class RevealGate {
+ public:
+  void open() { once_.request(); }
+  [[nodiscard]] bool opened() const noexcept { return once_.requested(); }
+  /// Called once, at open() or at once when already open. Replaces an earlier callback.
+  void on_open(std::function<void()> callback) { once_.on_request(std::move(callback)); }
+
+ private:
+  CancelToken once_;
 };
 
 class Requester {

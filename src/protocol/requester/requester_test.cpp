@@ -219,6 +219,49 @@ TEST(Requester, AloneWithALiarTheBadVerdictIsReturned) {
   }
 }
 
+TEST(Requester, WithAGateOutputIsShownOnlyAfterTheCommitAndTheGate) {
+  Scene scene;
+  scene.add(Lie::none, kNear);
+  Request request = simulation::make_request("reverse");
+  RevealGate gate;
+  request.reveal = &gate;
+  scene.heard.hook = [&](const std::string& line) {
+    if (line != "commit") return;
+    scene.stage.start([&]() -> Task<void> {
+      static_cast<void>(co_await scene.stage.clock.sleep_for(30s));
+      EXPECT_TRUE(scene.heard.output.empty()) << "the gate is closed";
+      gate.open();
+    });
+  };
+  const auto outcome = scene.run(request);
+  ASSERT_TRUE(outcome.has_value()) << outcome.error().text();
+  EXPECT_TRUE(outcome->verdict.ok()) << outcome->verdict.text();
+  EXPECT_TRUE(scene.heard.heard("commit"));
+  EXPECT_EQ(scene.heard.text(), "cba");
+}
+
+TEST(Requester, WhoRevealsSomethingElseThanItsCommitIsRefused) {
+  RequesterLimits once;
+  once.attempts_max = 1;
+  for (const Lie lie : {Lie::other_commit, Lie::no_commit}) {
+    Scene scene(once);
+    scene.add(lie, kNear);
+    Request request = simulation::make_request("reverse");
+    RevealGate gate;
+    gate.open();
+    request.reveal = &gate;
+    const auto outcome = scene.run(request);
+    if (lie == Lie::no_commit) {
+      ASSERT_FALSE(outcome.has_value());
+      EXPECT_EQ(outcome.error().code, Code::protocol);
+      continue;
+    }
+    ASSERT_TRUE(outcome.has_value()) << outcome.error().text();
+    EXPECT_FALSE(outcome->verdict.ok());
+    EXPECT_EQ(outcome->verdict.failed, verify::Check::commit);
+  }
+}
+
 TEST(Requester, WhoLiedComesLastFromThenOn) {
   Scene scene;
   RogueNode& liar = scene.add(Lie::alter_output, kNear);

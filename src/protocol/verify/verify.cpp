@@ -7,11 +7,11 @@
 namespace phase::verify {
 namespace {
 
-constexpr std::array<std::string_view, 16> kCheckNames{
-    "receipt_form",       "signature",         "provider_key", "manifest_form",
-    "manifest_signature", "audience",          "job_id",       "job_kind",
-    "module_hash",        "input_commitment",  "execution_id", "profile",
-    "output_length",      "output_commitment", "checkpoint",   "level"};
+constexpr std::array<std::string_view, 17> kCheckNames{
+    "receipt_form", "signature", "provider_key",  "manifest_form",     "manifest_signature",
+    "audience",     "job_id",    "job_kind",      "module_hash",       "input_commitment",
+    "execution_id", "profile",   "output_length", "output_commitment", "checkpoint",
+    "level",        "commit"};
 
 struct Refusal {
   Check check;

@@ -34,6 +34,7 @@ enum class Check : std::uint8_t {
   output_commitment,
   checkpoint,  ///< a checkpoint disagrees with the output
   level,       ///< the asked level cannot be reached with this evidence
+  commit,      ///< what was revealed is not what the provider had committed to
 };
 [[nodiscard]] std::string_view check_name(Check check) noexcept;
 
