@@ -27,6 +27,13 @@ class LoopTest : public ::testing::Test {
     EXPECT_TRUE(until([&done] { return done.wait_for(0s) == std::future_status::ready; }));
     return done.get();
   }
+  /// Works until the coroutine that `work` makes has ended.
+  template <typename Work>
+  void play(Work work) {
+    bool done = false;
+    asio::co_spawn(context_, work(), [&done](const std::exception_ptr&) { done = true; });
+    EXPECT_TRUE(until([&done] { return done; }));
+  }
   /// Works until `condition` holds; false when it does not.
   template <typename Condition>
   bool until(Condition condition) {

@@ -11,7 +11,7 @@
 #include "api/control/job_record.h"
 #include "api/control/job_stdin.h"
 #include "api/control/module_stage.h"
-#include "api/control/waiters.h"
+#include "base/waiters.h"
 
 namespace phase::control {
 

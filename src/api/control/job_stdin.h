@@ -4,7 +4,7 @@
 
 #include <memory>
 
-#include "api/control/waiters.h"
+#include "base/waiters.h"
 #include "protocol/requester/requester.h"
 
 namespace phase::control {

@@ -59,13 +59,11 @@ struct Requirements {
   friend bool operator==(const Requirements&, const Requirements&) = default;
 };
 
-/// The wasm job that a task is. The module is kept by its hash.
+/// The wasm job that a task is, equal on every node, so that results can be compared. The module is
+/// kept by its hash.
 struct Work {
-  job::ArtifactRef module;
-  std::string entry = "_start";
-  std::vector<std::string> args;
+  job::WasmJob job;   ///< its stdin commitment is that of `stdin_bytes`
   Bytes stdin_bytes;  ///< at most kTaskInputBytesMax
-  job::WasmLimits limits;
 };
 inline constexpr std::size_t kTaskInputBytesMax = 50_MiB;
 

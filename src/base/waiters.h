@@ -1,5 +1,5 @@
 // waiters.h — coroutines that wait for the next change of something, each until its own deadline.
-// Private to this folder.
+
 #pragma once
 
 #include <list>
@@ -8,7 +8,7 @@
 #include "base/clock.h"
 #include "base/event.h"
 
-namespace phase::control {
+namespace phase {
 
 /// Belongs to one executor. Must outlive its waiters: they hold what owns it.
 class Waiters {
@@ -32,4 +32,4 @@ class Waiters {
   std::list<Event*> events_;
 };
 
-}  // namespace phase::control
+}  // namespace phase

@@ -1,8 +1,8 @@
-#include "api/control/waiters.h"
+#include "base/waiters.h"
 
 #include <optional>
 
-namespace phase::control {
+namespace phase {
 namespace {
 
 /// Takes an event off the list however its coroutine ends.
@@ -45,4 +45,4 @@ Task<bool> Waiters::wait(std::optional<Deadline> deadline) {
   co_return co_await event.wait();
 }
 
-}  // namespace phase::control
+}  // namespace phase

@@ -1,0 +1,227 @@
+// Both journals hold what was appended; the file holds it after its process was killed.
+#include <boost/asio/detached.hpp>
+#include <gtest/gtest.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/loop_fixture.h"
+#include "sql/database.h"
+#include "vcp/state/memory_journal.h"
+#include "vcp/state/sqlite_journal.h"
+
+namespace phase::vcp {
+namespace {
+
+constexpr UtcTime kNow{1'700'000'000'000};
+
+TaskRow task_row(const TaskId& id, const UserId& owner) {
+  TaskRow row;
+  row.spec.id = id;
+  row.spec.owner = owner;
+  row.spec.bid = 30;
+  row.spec.submitted = row.updated = kNow;
+  row.spec.requirements.min_nodes = 3;
+  row.spec.requirements.region = "eu";
+  row.spec.requirements.deadline = UtcTime{kNow.unix_ms + 5};
+  row.spec.work.job.module = job::reference(as_bytes("module"));
+  row.spec.work.job.args = {"a", "b"};
+  row.spec.work.stdin_bytes = to_bytes("input");
+  return row;
+}
+
+RunRow run_row(const TaskId& id, std::uint32_t attempt) {
+  RunRow row;
+  row.task = id;
+  row.node = "n" + std::to_string(attempt);
+  row.attempt = attempt;
+  row.state = RunState::verified;
+  row.assigned = kNow;
+  row.ended = kNow;
+  row.output_sha256 = sha256(as_bytes("out"));
+  row.fuel = 7;
+  row.verified = true;
+  row.receipt = {1, 2, 3};
+  return row;
+}
+
+NodeRow node_row(const NodeName& name) {
+  NodeRow row;
+  row.name = name;
+  row.owner = "u";
+  row.region = "eu";
+  row.type = "compute";
+  row.key = identity::PublicKey{};
+  row.key->value[3] = 9;
+  row.observability_port = 9090;
+  row.cordoned = true;
+  row.record = "1 2 3";
+  return row;
+}
+
+Entry grant(Book& book, const UserId& user, Credits amount) {
+  auto entry =
+      book.apply({TransferKind::grant, std::string(kMint), user_account(user), amount, user}, kNow);
+  EXPECT_TRUE(entry);
+  return *entry;
+}
+
+class JournalTest : public LoopTest, public testing::WithParamInterface<bool> {
+ protected:
+  std::unique_ptr<Journal> open() {
+    if (!GetParam()) return std::make_unique<MemoryJournal>();
+    auto made = SqliteJournal::open(context_.get_executor(), clock_, folder_ / "fleet.db");
+    EXPECT_TRUE(made) << made.error().text();
+    return std::move(*made);
+  }
+  /// Appends and waits until it is durable.
+  void keep(Journal& journal, Batch batch) {
+    journal.append(std::move(batch));
+    play([&]() -> Task<void> {
+      const auto settled = co_await journal.settled();
+      EXPECT_TRUE(settled) << settled.error().text();
+    });
+  }
+};
+
+TEST_P(JournalTest, GivesBackWhatWasAppended) {
+  auto journal = open();
+  Book book;
+  Batch batch;
+  batch.nodes.push_back(node_row("a"));
+  batch.tasks.push_back(task_row("t1", "u"));
+  batch.tasks.push_back(task_row("t2", "v"));
+  batch.runs.push_back(run_row("t1", 1));
+  batch.runs.push_back(run_row("t1", 2));
+  batch.entries.push_back(grant(book, "u", 100));
+  keep(*journal, batch);
+  Batch later;
+  TaskRow done = task_row("t2", "v");
+  done.state = TaskState::completed;
+  done.result_json = "{}";
+  later.tasks.push_back(done);
+  later.entries.push_back(grant(book, "v", 50));
+  keep(*journal, later);
+  play([&]() -> Task<void> {
+    const auto loaded = co_await journal->load();
+    EXPECT_TRUE(loaded) << loaded.error().text();
+    if (!loaded) co_return;
+    EXPECT_EQ(loaded->nodes.size(), 1U);
+    EXPECT_EQ(loaded->nodes[0].key, node_row("a").key);
+    EXPECT_TRUE(loaded->nodes[0].cordoned);
+    EXPECT_EQ(loaded->nodes[0].observability_port, 9090);
+    EXPECT_EQ(loaded->tasks.size(), 1U) << "the other one is final";
+    const Spec& spec = loaded->tasks[0].spec;
+    EXPECT_EQ(spec.id, "t1");
+    EXPECT_EQ(spec.requirements, task_row("t1", "u").spec.requirements);
+    EXPECT_EQ(spec.work.job, task_row("t1", "u").spec.work.job);
+    EXPECT_EQ(spec.work.stdin_bytes, to_bytes("input"));
+    EXPECT_EQ(loaded->runs.size(), 2U);
+    EXPECT_EQ(loaded->completed, 1U);
+    EXPECT_EQ(loaded->book.head(), book.head());
+    EXPECT_EQ(loaded->book.balance("user:u"), 100U);
+    const auto one = co_await journal->task("t2");
+    EXPECT_TRUE(one && *one && (**one).state == TaskState::completed);
+    const auto none = co_await journal->task("t9");
+    EXPECT_TRUE(none && !*none);
+    const auto runs = co_await journal->runs("t1");
+    EXPECT_TRUE(runs && runs->size() == 2 && (*runs)[1].receipt == (Bytes{1, 2, 3}));
+    EXPECT_EQ((*runs)[0].output_sha256, sha256(as_bytes("out")));
+    TaskQuery query;
+    query.limit = 1;
+    const auto first = co_await journal->tasks(query);
+    EXPECT_TRUE(first && first->tasks.size() == 1 && first->tasks[0].spec.id == "t2");
+    query.before = first->next;
+    EXPECT_NE(query.before, 0U);
+    const auto second = co_await journal->tasks(query);
+    EXPECT_TRUE(second && second->tasks.size() == 1 && second->tasks[0].spec.id == "t1");
+    EXPECT_EQ(second->next, 0U);
+    const auto entries = co_await journal->entries("user:v", 0, 10);
+    EXPECT_TRUE(entries && entries->size() == 1 && (*entries)[0].transfer.amount == 50);
+  });
+}
+
+INSTANTIATE_TEST_SUITE_P(Twins, JournalTest, testing::Bool(),
+                         [](const auto& with) { return with.param ? "Sqlite" : "Memory"; });
+
+class SqliteJournalTest : public LoopTest {};
+
+TEST_F(SqliteJournalTest, WhatSettledIsThereAfterAKill) {
+  const auto file = folder_ / "fleet.db";
+  const pid_t child = ::fork();
+  ASSERT_GE(child, 0);
+  if (child == 0) {
+    asio::io_context loop;
+    auto journal = SqliteJournal::open(loop.get_executor(), clock_, file);
+    if (!journal) ::_exit(3);
+    Batch batch;
+    batch.tasks.push_back(task_row("t1", "u"));
+    (*journal)->append(std::move(batch));
+    asio::co_spawn(
+        loop,
+        [&]() -> Task<void> {
+          const auto settled = co_await (*journal)->settled();
+          if (settled) ::kill(::getpid(), SIGKILL);
+          ::_exit(4);
+        },
+        asio::detached);
+    loop.run();
+    ::_exit(5);
+  }
+  int status = 0;
+  ASSERT_EQ(::waitpid(child, &status, 0), child);
+  ASSERT_TRUE(WIFSIGNALED(status));
+  auto journal = SqliteJournal::open(context_.get_executor(), clock_, file);
+  ASSERT_TRUE(journal) << journal.error().text();
+  play([&]() -> Task<void> {
+    const auto loaded = co_await (*journal)->load();
+    EXPECT_TRUE(loaded && loaded->tasks.size() == 1);
+  });
+}
+
+TEST_F(SqliteJournalTest, ACreditIsPaidOnceWhateverIsAppended) {
+  auto journal = SqliteJournal::open(context_.get_executor(), clock_, folder_ / "fleet.db");
+  ASSERT_TRUE(journal);
+  Book book;
+  Batch batch;
+  batch.entries.push_back(grant(book, "u", 100));
+  batch.entries.push_back(grant(book, "u", 100));
+  (*journal)->append(std::move(batch));
+  play([&]() -> Task<void> {
+    const auto settled = co_await (*journal)->settled();
+    EXPECT_FALSE(settled) << "a second grant of one user";
+    const auto again = co_await (*journal)->settled();
+    EXPECT_FALSE(again) << "it stays broken";
+  });
+}
+
+TEST_F(SqliteJournalTest, AChangedLedgerIsNotLoaded) {
+  const auto file = folder_ / "fleet.db";
+  {
+    auto journal = SqliteJournal::open(context_.get_executor(), clock_, file);
+    ASSERT_TRUE(journal);
+    Book book;
+    Batch batch;
+    batch.entries.push_back(grant(book, "u", 100));
+    (*journal)->append(std::move(batch));
+    play([&]() -> Task<void> {
+      const auto settled = co_await (*journal)->settled();
+      EXPECT_TRUE(settled);
+    });
+  }
+  {
+    auto database = sql::Database::open(file);
+    ASSERT_TRUE(database);
+    ASSERT_TRUE(database->execute("UPDATE ledger SET amount = 1000"));
+  }
+  auto journal = SqliteJournal::open(context_.get_executor(), clock_, file);
+  ASSERT_TRUE(journal);
+  play([&]() -> Task<void> {
+    const auto loaded = co_await (*journal)->load();
+    EXPECT_FALSE(loaded);
+    if (loaded) co_return;
+    EXPECT_NE(loaded.error().message.find("entry 1"), std::string::npos);
+  });
+}
+
+}  // namespace
+}  // namespace phase::vcp

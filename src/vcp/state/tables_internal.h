@@ -1,0 +1,35 @@
+// tables_internal.h — rows of the journal to and from SQLite. Runs on the journal's thread only.
+#pragma once
+
+#include "sql/database.h"
+#include "vcp/state/journal.h"
+
+namespace phase::vcp {
+
+class Tables {
+ public:
+  /// Opens or makes the file, at the newest schema.
+  [[nodiscard]] static Result<Tables> open(const std::filesystem::path& file);
+  /// All of it in one transaction, on the disk when this returns.
+  [[nodiscard]] Result<void> write(const std::vector<Batch>& batches);
+  [[nodiscard]] Result<Loaded> load();
+  [[nodiscard]] Result<std::optional<TaskRow>> task(const TaskId& id);
+  [[nodiscard]] Result<std::vector<RunRow>> runs(const TaskId& id);
+  [[nodiscard]] Result<TaskPage> tasks(const TaskQuery& query);
+  [[nodiscard]] Result<std::vector<Entry>> entries(const std::string& account,
+                                                   std::uint64_t sequence, std::size_t limit);
+
+ private:
+  [[nodiscard]] Result<void> prepare();
+  [[nodiscard]] Result<void> put(const NodeRow& row);
+  [[nodiscard]] Result<void> put(const TaskRow& row);
+  [[nodiscard]] Result<void> put(const RunRow& row);
+  [[nodiscard]] Result<void> put(const Entry& entry);
+  [[nodiscard]] Result<std::vector<NodeRow>> nodes();
+  [[nodiscard]] Result<void> replay(Book& book);
+
+  sql::Database database_;
+  sql::Statement put_node_, put_task_, put_run_, put_entry_, get_task_, get_runs_;
+};
+
+}  // namespace phase::vcp
