@@ -1,6 +1,6 @@
 #include "artifact/frame.h"
 
-#include "artifact/reading_internal.h"
+#include "base/cbor_fields.h"
 #include "base/framing.h"
 
 namespace phase::artifact {

@@ -1,6 +1,6 @@
 #include "artifact/name_record.h"
 
-#include "artifact/reading_internal.h"
+#include "base/cbor_fields.h"
 
 namespace phase::artifact {
 namespace {

@@ -97,6 +97,8 @@ std::string_view domain_name(Domain domain) noexcept {
       return "phase/commit/2";
     case Domain::name:
       return "phase/name/2";
+    case Domain::telemetry:
+      return "phase/telemetry/1";
   }
   check_failed(__FILE__, __LINE__, "domain is known", {});
 }
@@ -115,6 +117,8 @@ std::string_view domain_content_type(Domain domain) noexcept {
       return "application/phase-commit+cbor";
     case Domain::name:
       return "application/phase-name+cbor";
+    case Domain::telemetry:
+      return "application/phase-telemetry+cbor";
   }
   check_failed(__FILE__, __LINE__, "domain is known", {});
 }

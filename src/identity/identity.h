@@ -44,7 +44,7 @@ class PeerId {
 };
 
 /// The purposes a signature of ours can have (spec/envelope.md). Used as COSE external_aad.
-enum class Domain : std::uint8_t { manifest, receipt, checkpoint, node, commit, name };
+enum class Domain : std::uint8_t { manifest, receipt, checkpoint, node, commit, name, telemetry };
 /// For example "phase/receipt/2".
 [[nodiscard]] std::string_view domain_name(Domain domain) noexcept;
 /// For example "application/phase-receipt+cbor".

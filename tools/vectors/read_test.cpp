@@ -122,7 +122,7 @@ TEST(ReadVectors, IdentityAgreesWithAnotherImplementation) {
 std::optional<identity::Domain> domain_of(std::string_view name) {
   using identity::Domain;
   for (const Domain domain : {Domain::manifest, Domain::receipt, Domain::checkpoint, Domain::node,
-                              Domain::commit, Domain::name}) {
+                              Domain::commit, Domain::name, Domain::telemetry}) {
     if (identity::domain_name(domain) == name) return domain;
   }
   return std::nullopt;

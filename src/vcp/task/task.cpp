@@ -14,7 +14,21 @@ constexpr std::array<std::string_view, 5> kTaskStates = {"pending", "running", "
 constexpr std::array<std::string_view, 7> kRunStates = {
     "assigned", "running", "committed", "verified", "refuted", "failed", "superseded"};
 
+bool in_name(char c) {
+  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' ||
+         c == '-';
+}
+
 }  // namespace
+
+Result<void> check_node_name(std::string_view name) {
+  if (name.empty() || name.size() > kNodeNameBytesMax || !std::ranges::all_of(name, in_name)) {
+    return fail(Code::invalid_argument,
+                "a node's name has 1 to 64 letters, digits, '-' and '_', not '" +
+                    printable(name, kNodeNameBytesMax) + "'");
+  }
+  return {};
+}
 
 std::string_view task_type_name(TaskType type) noexcept {
   return kTypes[static_cast<std::size_t>(type)];

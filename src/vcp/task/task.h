@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/clock.h"
@@ -20,6 +21,8 @@ namespace phase::vcp {
 
 /// A node's name in its fleet: 1–64 of [A-Za-z0-9_-].
 using NodeName = std::string;
+/// Errors: Code::invalid_argument, saying what a name is.
+[[nodiscard]] Result<void> check_node_name(std::string_view name);
 /// A UUID (RFC 9562) in its 36-character text form.
 using TaskId = std::string;
 using UserId = std::string;

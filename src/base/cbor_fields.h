@@ -1,4 +1,4 @@
-// reading_internal.h — values of CBOR maps, for the documents of this folder.
+// cbor_fields.h — values of CBOR maps with their bounds, for decoders of documents and frames.
 #pragma once
 
 #include <limits>
@@ -6,9 +6,10 @@
 #include "base/cbor.h"
 #include "base/hash.h"
 
-namespace phase::artifact {
+namespace phase {
 
-inline Result<std::uint64_t> uint_at(
+/// An unsigned integer, at most `max`. Errors: Code::malformed, too_large.
+[[nodiscard]] inline Result<std::uint64_t> uint_at(
     CborMap& map, std::uint64_t key,
     std::uint64_t max = std::numeric_limits<std::uint64_t>::max()) {
   PHASE_TRY(CborReader * at, map.required(key));
@@ -20,11 +21,12 @@ inline Result<std::uint64_t> uint_at(
   return value;
 }
 
+/// A hash of 32 bytes. Errors: Code::malformed.
 template <typename H>
-Result<H> hash_at(CborMap& map, std::uint64_t key) {
+[[nodiscard]] Result<H> hash_at(CborMap& map, std::uint64_t key) {
   PHASE_TRY(CborReader * at, map.required(key));
   PHASE_TRY(const ByteView bytes, at->bytes());
   return H::from(bytes);
 }
 
-}  // namespace phase::artifact
+}  // namespace phase
