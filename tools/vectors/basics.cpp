@@ -193,7 +193,8 @@ std::vector<VectorFile> all_files() {
           {"receipt.json", receipt_vectors()},
           {"verify.json", verify_vectors()},
           {"frames.json", frame_vectors()},
-          {"artifact-frames.json", artifact_frame_vectors()}};
+          {"artifact-frames.json", artifact_frame_vectors()},
+          {"fleet.json", fleet_vectors()}};
 }
 
 }  // namespace phase::vectors

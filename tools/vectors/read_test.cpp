@@ -19,6 +19,7 @@
 #include "basics.h"
 #include "describe.h"
 #include "protocol/verify/verify.h"
+#include "vcp/session/frame.h"
 
 namespace phase::vectors {
 namespace {
@@ -182,6 +183,32 @@ void expect_record(const json::value& c) {
   EXPECT_EQ(record->publisher.hex(), std::string_view(c.at("publisher").as_string()));
   EXPECT_EQ(record->record.name, std::string_view(c.at("value").at("name").as_string()));
   EXPECT_EQ(record->record.content.id.hex(), std::string_view(c.at("value").at("id").as_string()));
+}
+
+void expect_fleet_frame(const json::value& c) {
+  const Bytes bytes = hex(c.at("bytes"));
+  const auto frame = vcp::decode_fleet(ByteView(bytes).subspan(4));
+  expect_same(c.at("error"), error_of(frame));
+  if (frame) {
+    EXPECT_EQ(vcp::encode(*frame), bytes);
+  }
+}
+
+void expect_telemetry(const json::value& c) {
+  const Bytes envelope = hex(c.at("envelope"));
+  const auto signer = identity::PublicKey::from_hex_text(c.at("signer").as_string()).value();
+  const auto telemetry = vcp::open_telemetry(envelope, signer);
+  expect_same(c.at("error"), error_of(telemetry));
+  if (telemetry) {
+    EXPECT_EQ(vcp::encode_payload(*telemetry), hex(c.at("payload")));
+  }
+}
+
+TEST(ReadVectors, Fleet) {
+  for_each_case("fleet.json", [](const json::value& c) {
+    if (c.at("kind").as_string() == "frame") return expect_fleet_frame(c);
+    expect_telemetry(c);
+  });
 }
 
 TEST(ReadVectors, ArtifactFrames) {

@@ -29,6 +29,7 @@ struct VectorFile {
 [[nodiscard]] json::value envelope_vectors();
 [[nodiscard]] json::value artifact_vectors();
 [[nodiscard]] json::value artifact_frame_vectors();
+[[nodiscard]] json::value fleet_vectors();
 [[nodiscard]] json::value job_vectors();
 [[nodiscard]] json::value output_vectors();
 [[nodiscard]] json::value manifest_vectors();

@@ -69,7 +69,7 @@ FrameType write_body(CborWriter& out, const ProbeData& piece) {
   return FrameType::probe_data;
 }
 FrameType write_body(CborWriter& out, const ProbeEnd& end) {
-  out.map(3).uint(0).uint(end.nonce).uint(1).uint(end.bytes).uint(2).bytes(end.sha256.bytes());
+  out.map(3).uint(0).uint(end.nonce).uint(1).uint(end.bytes).uint(2).bytes(end.last_piece.bytes());
   return FrameType::probe_end;
 }
 FrameType write_body(CborWriter& out, const Draining&) {
@@ -195,7 +195,7 @@ Result<FleetFrame> read_probe_end(CborMap& map) {
   ProbeEnd out;
   PHASE_TRY(out.nonce, uint_at(map, 0));
   PHASE_TRY(out.bytes, uint_at(map, 1, kProbeBytesMax));
-  PHASE_TRY(out.sha256, hash_at<Sha256>(map, 2));
+  PHASE_TRY(out.last_piece, hash_at<Sha256>(map, 2));
   return out;
 }
 

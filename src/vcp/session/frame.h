@@ -101,11 +101,12 @@ struct ProbeData {
   Bytes data;  ///< 1 … kProbePieceBytes
   friend bool operator==(const ProbeData&, const ProbeData&) = default;
 };
-/// N → C: all of a probe was received (down) or sent (up), with SHA-256 of its data.
+/// N → C: all of a probe was received (down) or sent (up). The stream is ordered: who knows the
+/// last piece has had the ones before.
 struct ProbeEnd {
   std::uint64_t nonce = 0;
   std::uint64_t bytes = 0;
-  Sha256 sha256;
+  Sha256 last_piece;  ///< SHA-256 of the last piece's data
   friend bool operator==(const ProbeEnd&, const ProbeEnd&) = default;
 };
 /// N → C: takes no new jobs, ends those it has, then leaves.

@@ -13,6 +13,7 @@
 #include "base/clock.h"
 #include "base/random.h"
 #include "base/stream.h"
+#include "identity/identity.h"
 #include "vcp/session/frame.h"
 
 namespace phase::vcp {
@@ -30,11 +31,17 @@ struct SessionLimits {
   Duration heartbeat = 5s;      ///< told to the node in `welcome`
   Duration hello_max = 10s;     ///< stream opened → hello complete
   Duration probe_every = 600s;  ///< and once after joining
-  Duration probe_max = 10s;     ///< one probe; a slower link has no more than was measured
+  Duration probe_max = 5s;      ///< one probe; a slower link has no more than was measured
   std::uint64_t probe_bytes_max = 8_MiB;  ///< one probe in one direction; at most kProbeBytesMax
   std::size_t probes_at_once = 4;     ///< of all nodes: probes that share a link measure each other
   std::size_t sessions_max = 20'000;  ///< more are refused as `full`
+  std::size_t pending_max = 1'000;    ///< streams that did not join yet; more are reset
 };
+
+/// Frames of a node within one heartbeat, data of a probe that was asked for not counted.
+inline constexpr std::uint32_t kFramesPerHeartbeatMax = 16;
+/// From a last word to the end of the stream.
+inline constexpr Duration kFarewellMax = 2s;
 
 /// What goes through the link, in kbit/s, as the coordinator measured it.
 struct MeasuredBandwidth {
@@ -68,6 +75,8 @@ class SessionSink {
   virtual void joined(const NodeName& name, const identity::PublicKey& key, const Hello& hello) = 0;
   /// Signature, order and freshness were checked.
   virtual void telemetry(const NodeName& name, const Telemetry& telemetry) = 0;
+  /// A document that is good but for its time: the clocks differ too much. The session goes on.
+  virtual void telemetry_refused(const NodeName& name, const Error& why) = 0;
   /// Median of the last kLatencySamples round trips. Each heartbeat.
   virtual void latency(const NodeName& name, Duration round_trip) = 0;
   virtual void bandwidth(const NodeName& name, MeasuredBandwidth measured) = 0;
