@@ -27,8 +27,11 @@ enum class FrameType : std::uint8_t {
 // ── Writing ──
 
 FrameType write_body(CborWriter& out, const Hello& hello) {
-  const std::uint64_t count =
-      9U + (hello.join_token ? 1U : 0U) + (hello.observability_port ? 1U : 0U);
+  std::uint64_t count = 9;
+  for (const bool there :
+       {hello.join_token.has_value(), hello.observability_port.has_value(), hello.draining}) {
+    count += there ? 1 : 0;
+  }
   out.map(count).uint(0).text(hello.name).uint(1).text(hello.region).uint(2).text(hello.type);
   if (hello.join_token) out.uint(3).text(*hello.join_token);
   out.uint(4).uint(hello.cpu_cores).uint(5).uint(hello.memory_bytes).uint(6).boolean(hello.gpu);
