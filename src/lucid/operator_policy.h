@@ -12,6 +12,7 @@
 
 #include "base/result.h"
 #include "identity/identity.h"
+#include "machine/machine.h"
 
 namespace phase::lucid {
 
@@ -52,21 +53,6 @@ struct OperatorPolicy {
 [[nodiscard]] Result<OperatorPolicy> read_policy(const std::filesystem::path& path);
 /// The file a fresh node starts with: every key with its default and what it does.
 [[nodiscard]] std::string default_policy_text();
-
-/// What the machine is doing, as far as it tells.
-struct MachineState {
-  bool on_battery = false;                   ///< some battery is discharging
-  std::optional<double> temperature_c = {};  ///< the hottest sensor
-  struct Memory {
-    std::uint64_t total = 0, free = 0;  ///< bytes
-  };
-  std::optional<Memory> gpu = {};  ///< of the GPU with the most, where its driver tells (amdgpu)
-  std::optional<Memory> memory =
-      {};  ///< of all nodes; `free` counts what the kernel gives up at once
-};
-/// Reads <root>/class/{power_supply,thermal,hwmon,drm} and <root>/devices/system/node; what is
-/// unknown stays unknown.
-[[nodiscard]] MachineState read_machine_state(const std::filesystem::path& root = "/sys");
 
 /// Why others are not served now, in the words of the log; nothing when they are.
 struct ServingMoment {

@@ -217,8 +217,6 @@ TEST(OperatorPolicy, WindowsMayPassMidnight) {
   EXPECT_EQ(open(5, 5), std::string(24, '.'));
 }
 
-using MachineStateTest = LucidTest;
-
 using PolicyFileTest = LucidTest;
 
 TEST_F(PolicyFileTest, IsReadWholeOrNotAtAll) {
@@ -228,72 +226,6 @@ TEST_F(PolicyFileTest, IsReadWholeOrNotAtAll) {
   EXPECT_TRUE(read_policy(path)->manual_pause);
   write(path, "# " + std::string(kPolicyBytesMax, 'x'));
   EXPECT_EQ(read_policy(path).error().code, Code::too_large);
-}
-
-TEST_F(MachineStateTest, ReadsBatteriesAndSensors) {
-  const auto power = folder_ / "class" / "power_supply";
-  EXPECT_FALSE(read_machine_state(folder_).on_battery);
-  EXPECT_FALSE(read_machine_state(folder_).temperature_c);
-  write(power / "AC" / "type", "Mains\n");
-  write(power / "AC" / "status", "Discharging\n");
-  write(power / "mouse" / "type", "Battery\n");
-  write(power / "mouse" / "scope", "Device\n");
-  write(power / "mouse" / "status", "Discharging\n");
-  write(power / "BAT0" / "type", "Battery\n");
-  write(power / "BAT0" / "status", "Charging\n");
-  EXPECT_FALSE(read_machine_state(folder_).on_battery);
-  write(power / "BAT1" / "type", "Battery\n");
-  write(power / "BAT1" / "status", "Discharging\n");
-  EXPECT_TRUE(read_machine_state(folder_).on_battery);
-
-  write(folder_ / "class" / "thermal" / "thermal_zone0" / "temp", "41500\n");
-  EXPECT_EQ(read_machine_state(folder_).temperature_c, 41.5);
-  write(folder_ / "class" / "hwmon" / "hwmon0" / "temp2_input", "63000\n");
-  write(folder_ / "class" / "hwmon" / "hwmon0" / "temp2_max", "99000\n");
-  write(folder_ / "class" / "hwmon" / "hwmon0" / "fan1_input", "99000\n");
-  EXPECT_EQ(read_machine_state(folder_).temperature_c, 63.0);
-}
-
-TEST_F(MachineStateTest, ReadsMemoryOfGpusAndNodes) {
-  EXPECT_FALSE(read_machine_state(folder_).gpu);
-  EXPECT_FALSE(read_machine_state(folder_).memory);
-  const auto drm = folder_ / "class" / "drm";
-  write(drm / "card0" / "device" / "mem_info_vram_total", "1000\n");
-  EXPECT_FALSE(read_machine_state(folder_).gpu) << "half of it is nothing";
-  write(drm / "card0" / "device" / "mem_info_vram_used", "100\n");
-  write(drm / "card1" / "device" / "mem_info_vram_total", "5000\n");
-  write(drm / "card1" / "device" / "mem_info_vram_used", "4000\n");
-  write(drm / "card2" / "device" / "mem_info_vram_total", "9000\n");
-  write(drm / "card2" / "device" / "mem_info_vram_used", "9001\n");
-  const auto gpu = read_machine_state(folder_).gpu;
-  ASSERT_TRUE(gpu);
-  EXPECT_EQ(gpu->total, 5000u);
-  EXPECT_EQ(gpu->free, 1000u);
-  const auto nodes = folder_ / "devices" / "system" / "node";
-  write(nodes / "node0" / "meminfo",
-        "Node 0 MemTotal:       2000 kB\nNode 0 MemFree:        100 kB\n"
-        "Node 0 Active(anon):   900 kB\nNode 0 Active(file):   10 kB\n"
-        "Node 0 Inactive(file): 5 kB\nNode 0 SReclaimable:   1 kB\nNode 0 MemUsed: 7 kB\n");
-  write(nodes / "node1" / "meminfo", "Node 1 MemTotal: 1000 kB\nNode 1 MemFree: x kB\n");
-  write(nodes / "possible", "0-1\n");
-  const auto memory = read_machine_state(folder_).memory;
-  ASSERT_TRUE(memory);
-  EXPECT_EQ(memory->total, 3000u * 1024);
-  EXPECT_EQ(memory->free, 116u * 1024);
-}
-
-TEST_F(MachineStateTest, LeavesOutWhatIsNoTemperature) {
-  const auto thermal = folder_ / "class" / "thermal";
-  int zone = 0;
-  for (const char* text : {"", "warm\n", "41.5\n", "300000\n", "-99000\n", "1e3\n", " 41000\n",
-                           "99999999999999999999\n"}) {
-    write(thermal / ("thermal_zone" + std::to_string(zone++)) / "temp", text);
-  }
-  std::filesystem::create_directories(thermal / "folder" / "temp");
-  write(thermal / "long" / "temp", std::string(10'000, '1'));
-  EXPECT_FALSE(read_machine_state(folder_).temperature_c);
-  write(thermal / "below" / "temp", "-5000\n");
-  EXPECT_EQ(read_machine_state(folder_).temperature_c, -5.0);
 }
 
 }  // namespace

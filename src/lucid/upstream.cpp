@@ -22,9 +22,7 @@ constexpr std::size_t kTemplateBytesMax = 256_KiB;
 struct Exchange {
   Exchange(asio::any_io_executor executor, const UpstreamUrl& where,
            std::shared_ptr<std::size_t> counter)
-      : url(where),
-        call(std::make_shared<UpstreamCall>(std::move(executor), where)),
-        busy(std::move(counter)) {
+      : url(where), call(upstream_call(std::move(executor), where)), busy(std::move(counter)) {
     ++*busy;
   }
   ~Exchange() { --*busy; }
