@@ -1,4 +1,5 @@
-// accounts.h — users, sessions, API keys and the audit log of a coordinator, durable in `accounts.db`.
+// accounts.h — users, sessions, API keys and the audit log of a coordinator, durable in
+// `accounts.db`.
 //
 // Belongs to one executor. What touches the disk runs in a thread of its own, what hashes passwords
 // (Argon2id, RFC 9106) in a small pool, so the executor never blocks. No secret is stored as it is:
