@@ -28,6 +28,30 @@ TEST(JsonText, RefusesWhatIsAmbiguousOrTooDeep) {
   EXPECT_EQ(parse_object(" \n").error().message, "missing request body");
 }
 
+TEST(JsonText, RefusesWhatPassesALimitWhileItIsRead) {
+  JsonLimits limits;
+  limits.items = limits.names = 3;
+  limits.name_bytes = 8;
+  limits.string_bytes = 10;
+  limits.long_name = "module";
+  const std::string long_text = '"' + std::string(5'000, 'x') + '"';
+  for (const std::string& good :
+       {std::string{R"([1,2,3])"}, std::string{R"({"a":1,"b":2,"c":3})"},
+        std::string{R"({"12345678":"1234567890"})"}, R"({"module":)" + long_text + "}",
+        R"({"a":[1],"module":)" + long_text + R"(,"b":"short"})"}) {
+    EXPECT_TRUE(parse_json(good, limits)) << good;
+  }
+  for (const std::string& bad :
+       {std::string{R"([1,2,3,4])"}, std::string{R"({"a":1,"b":2,"c":3,"d":4})"},
+        std::string{R"({"123456789":1})"}, std::string{R"({"a":"12345678901"})"},
+        R"({"x":{"module":)" + long_text + "}}", R"({"module":[)" + long_text + "]}",
+        R"({"module":{"a":)" + long_text + "}}", R"({"module":"a","b":)" + long_text + "}"}) {
+    const auto value = parse_json(bad, limits);
+    ASSERT_FALSE(value) << bad.substr(0, 80);
+    EXPECT_EQ(value.error().code, Code::too_large) << bad.substr(0, 80);
+  }
+}
+
 TEST(JsonText, QuotesWhatComesBackTheSame) {
   rc::check([](const std::string& any) {
     const std::string text = valid_utf8(any);

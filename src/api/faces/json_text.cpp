@@ -10,47 +10,92 @@ namespace {
 
 using boost::system::error_code;
 
-/// Builds values and counts names: an object keeps one of two equal ones.
+/// Builds values and counts names (an object keeps one of two equal ones) and sizes.
 struct Builder {
   static constexpr std::size_t max_object_size = json::object::max_size();
   static constexpr std::size_t max_array_size = json::array::max_size();
   static constexpr std::size_t max_key_size = json::string::max_size();
   static constexpr std::size_t max_string_size = json::string::max_size();
 
+  explicit Builder(const JsonLimits& with) : limits(with) {}
+
+  const JsonLimits& limits;
   json::value_stack stack;
   std::size_t names = 0;
+  std::size_t depth = 0;
+  std::string_view wrong;  // the limit that was passed
+  std::string key;         // of the outermost object
+  bool is_long = false;    // the value that follows is that of `long_name`
+
+  /// False: stops the parser.
+  bool within(std::size_t size, std::size_t max, std::string_view what, error_code& error) {
+    if (size <= max) {
+      return true;
+    }
+    wrong = what;
+    error = json::make_error_code(json::error::string_too_large);
+    return false;
+  }
 
   bool on_document_begin(error_code&) {
     stack.reset();
     return true;
   }
   bool on_document_end(error_code&) { return true; }
-  bool on_object_begin(error_code&) { return true; }
-  bool on_object_end(std::size_t count, error_code&) {
+  bool on_object_begin(error_code&) {
+    ++depth;
+    return true;
+  }
+  bool on_object_end(std::size_t count, error_code& error) {
+    --depth;
+    if (!within(count, limits.names, "an object has too many names", error)) {
+      return false;
+    }
     stack.push_object(count);
     return true;
   }
-  bool on_array_begin(error_code&) { return true; }
-  bool on_array_end(std::size_t count, error_code&) {
+  bool on_array_begin(error_code&) {
+    ++depth;
+    is_long = false;
+    return true;
+  }
+  bool on_array_end(std::size_t count, error_code& error) {
+    --depth;
+    if (!within(count, limits.items, "an array has too many items", error)) {
+      return false;
+    }
     stack.push_array(count);
     return true;
   }
-  bool on_key_part(json::string_view text, std::size_t, error_code&) {
+  bool on_key_part(json::string_view text, std::size_t total, error_code& error) {
+    if (depth == 1) {
+      key.append(text.data(), text.size());
+    }
     stack.push_chars(text);
-    return true;
+    return within(total, limits.name_bytes, "a name is too long", error);
   }
-  bool on_key(json::string_view text, std::size_t, error_code&) {
+  bool on_key(json::string_view text, std::size_t total, error_code& error) {
     ++names;
+    if (depth == 1) {
+      key.append(text.data(), text.size());
+      is_long = !limits.long_name.empty() && key == limits.long_name;
+      key.clear();
+    } else {
+      is_long = false;
+    }
     stack.push_key(text);
-    return true;
+    return within(total, limits.name_bytes, "a name is too long", error);
   }
-  bool on_string_part(json::string_view text, std::size_t, error_code&) {
+  bool fits(std::size_t total, error_code& error) {
+    return is_long || within(total, limits.string_bytes, "a string is too long", error);
+  }
+  bool on_string_part(json::string_view text, std::size_t total, error_code& error) {
     stack.push_chars(text);
-    return true;
+    return fits(total, error);
   }
-  bool on_string(json::string_view text, std::size_t, error_code&) {
+  bool on_string(json::string_view text, std::size_t total, error_code& error) {
     stack.push_string(text);
-    return true;
+    return fits(total, error);
   }
   bool on_number_part(json::string_view, error_code&) { return true; }
   bool on_int64(std::int64_t value, json::string_view, error_code&) {
@@ -121,9 +166,15 @@ std::size_t unfinished(std::string_view text) {
 }  // namespace
 
 Result<json::value> parse_json(std::string_view text, std::size_t depth_max) {
+  JsonLimits limits;
+  limits.depth = depth_max;
+  return parse_json(text, limits);
+}
+
+Result<json::value> parse_json(std::string_view text, const JsonLimits& limits) {
   json::parse_options options;
-  options.max_depth = depth_max;
-  json::basic_parser<Builder> parser(options);
+  options.max_depth = limits.depth;
+  json::basic_parser<Builder> parser(options, limits);
   error_code error;
   std::size_t used = 0;
   try {
@@ -133,6 +184,9 @@ Result<json::value> parse_json(std::string_view text, std::size_t depth_max) {
   }
   if (!error && used != text.size()) {
     error = json::make_error_code(json::error::extra_data);
+  }
+  if (error && !parser.handler().wrong.empty()) {
+    return fail(Code::too_large, std::string{parser.handler().wrong});
   }
   if (error) {
     return fail(Code::malformed,

@@ -1,6 +1,7 @@
 // json_text.h — JSON from clients and engines: bounded, strict, no name twice.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <string>
 #include <string_view>
@@ -16,6 +17,19 @@ namespace json = boost::json;
 /// Levels of a request. Prompts may have 64 (spec/inference.md §1) and put a request's values at
 /// most four levels deeper.
 inline constexpr std::size_t kJsonDepthMax = 60;
+
+/// What a document may have, checked while it is read.
+struct JsonLimits {
+  std::size_t depth = kJsonDepthMax;
+  std::size_t items = SIZE_MAX;         ///< of one array
+  std::size_t names = SIZE_MAX;         ///< of one object
+  std::size_t name_bytes = SIZE_MAX;    ///< of one name, decoded
+  std::size_t string_bytes = SIZE_MAX;  ///< of one string, decoded
+  /// A member of the outermost object whose string may be as long as it likes; empty: none.
+  std::string_view long_name = {};
+};
+/// Errors: Code::malformed as below, Code::too_large naming the limit.
+[[nodiscard]] Result<json::value> parse_json(std::string_view text, const JsonLimits& limits);
 
 /// RFC 8259 text, UTF-8. Errors: Code::malformed (with the place), also for a name that stands
 /// twice in an object.

@@ -108,6 +108,9 @@ bool AccessPolicy::origin_allowed(std::string_view origin, std::string_view host
 
 Headers AccessPolicy::cors(std::string_view origin) const {
   Headers out{{"Access-Control-Allow-Origin", std::string{origin}}, {"Vary", "Origin"}};
+  if (credentials) {
+    out.emplace_back("Access-Control-Allow-Credentials", "true");
+  }
   if (!exposed_headers.empty()) {
     out.emplace_back("Access-Control-Expose-Headers", exposed_headers);
   }

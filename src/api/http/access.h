@@ -29,6 +29,8 @@ struct AccessPolicy {
   bool same_origin = false;
   /// Paths that GET and HEAD reach without a token where others need one: a page that asks for it.
   std::vector<std::string> open_paths;
+  /// True: pages of allowed origins may send cookies (Fetch §3.2.5); no `*` in `origins` then.
+  bool credentials = false;
   /// Response headers that scripts of allowed pages may read.
   std::string exposed_headers;
 

@@ -11,6 +11,8 @@
 #include <boost/asio/write.hpp>
 #include <boost/beast/core/flat_buffer.hpp>
 #include <boost/beast/http.hpp>
+#include <netinet/in.h>
+#include <sys/socket.h>
 
 #include "api/http/channel_internal.h"
 #include "api/http/head_internal.h"
@@ -49,6 +51,29 @@ std::string_view text_of(beast::string_view text) {
   return {text.data(), text.size()};
 }
 
+/// Without a port; an IPv4 address that came through an IPv6 socket as itself. Empty: no address.
+std::string address_of(Socket& socket) {
+  boost::system::error_code error;
+  const auto peer = socket.remote_endpoint(error);
+  if (error) {
+    return {};
+  }
+  if (peer.data()->sa_family == AF_INET) {
+    const auto* raw = reinterpret_cast<const sockaddr_in*>(peer.data());
+    return asio::ip::address_v4(ntohl(raw->sin_addr.s_addr)).to_string();
+  }
+  if (peer.data()->sa_family != AF_INET6) {
+    return {};
+  }
+  asio::ip::address_v6::bytes_type bytes{};
+  const auto* raw = reinterpret_cast<const sockaddr_in6*>(peer.data());
+  std::copy_n(raw->sin6_addr.s6_addr, bytes.size(), bytes.begin());
+  const asio::ip::address_v6 address(bytes);
+  return address.is_v4_mapped()
+             ? asio::ip::make_address_v4(asio::ip::v4_mapped, address).to_string()
+             : address.to_string();
+}
+
 Error too_large(std::uint64_t bytes_max) {
   return {Code::too_large,
           "the request's body has more than " + std::to_string(bytes_max) + " bytes",
@@ -63,6 +88,7 @@ class Connection : public EventSink,
   Connection(std::shared_ptr<Server::State> state, Socket socket,
              std::shared_ptr<const Tokens> tokens, Tls* tls)
       : state_(std::move(state)),
+        client_(address_of(socket)),
         stream_(std::move(socket), tls),
         tokens_(std::move(tokens)),
         silence_(state_->executor) {
@@ -160,6 +186,8 @@ class Connection : public EventSink,
     }
     const Head head = note_head(parser);
     Request request;
+    request.client = client_;
+    request.encrypted = stream_.encrypted();
     auto route = admit(head, request);
     if (!route) {
       co_await refuse(route.error(), request.path);
@@ -211,7 +239,7 @@ class Connection : public EventSink,
     chunked_allowed_ = fields.version() >= 11;
     head_only_ = head.method == "HEAD";
     asks_first_ = head.only("expect") == "100-continue";
-    cors_.clear();
+    common_ = state_->router.headers();
     return head;
   }
 
@@ -220,7 +248,8 @@ class Connection : public EventSink,
     PHASE_TRY_VOID(check_access(head, state_->access, tokens_.get()));
     const std::string origin = page_origin(head);
     if (!origin.empty()) {
-      cors_ = state_->access.cors(origin);
+      Headers cors = state_->access.cors(origin);
+      common_.insert(common_.end(), cors.begin(), cors.end());
     }
     if (preflight(head, state_->access)) {
       return nullptr;
@@ -243,7 +272,7 @@ class Connection : public EventSink,
     }
     if (auto problem = head_problem(error)) {
       head_only_ = false;
-      cors_.clear();
+      common_ = state_->router.headers();
       co_await refuse(std::move(*problem), {});
     }
     co_return false;
@@ -447,7 +476,7 @@ class Connection : public EventSink,
     const bool bare = response.status == 204 || response.status == 304;
     const std::string head = head_text(response.status, response.content_type,
                                        bare ? std::nullopt : std::optional(body.size()), false,
-                                       keep, response.headers, cors_);
+                                       keep, response.headers, common_);
     if (head_only_) {
       body = {};
     }
@@ -490,7 +519,7 @@ class Connection : public EventSink,
 
   Task<bool> stream_bytes(const Stream& stream) {
     first_bytes_ = head_text(stream.status, stream.content_type, std::nullopt, chunked_allowed_,
-                             keep_alive_ && chunked_allowed_, stream.headers, cors_);
+                             keep_alive_ && chunked_allowed_, stream.headers, common_);
     ended_ = false;
     if (head_only_) {
       stream_.expires_after(state_->limits.write_timeout);
@@ -512,7 +541,7 @@ class Connection : public EventSink,
 
   Task<void> stream_events(const EventSource& source) {
     const std::string head =
-        head_text(200, "text/event-stream", std::nullopt, chunked_allowed_, false, {}, cors_);
+        head_text(200, "text/event-stream", std::nullopt, chunked_allowed_, false, {}, common_);
     first_bytes_.clear();
     stream_.expires_after(state_->limits.write_timeout);
     auto [error, sent] = co_await asio::async_write(stream_, asio::buffer(head), kAwait);
@@ -563,6 +592,7 @@ class Connection : public EventSink,
   }
 
   std::shared_ptr<Server::State> state_;
+  std::string client_;
   Channel stream_;
   std::shared_ptr<const Tokens> tokens_;
   asio::steady_timer silence_;  // of a watched client between two requests
@@ -576,7 +606,7 @@ class Connection : public EventSink,
   std::uint64_t body_bytes_max_ = 0;
   std::uint64_t body_left_ = 0;
   std::string first_bytes_;  // head of a stream, until its first piece
-  Headers cors_;
+  Headers common_;           // of every reply, and what the page must be told
   bool keep_alive_ = false;
   bool chunked_allowed_ = true;
   bool head_only_ = false;

@@ -77,6 +77,16 @@ void append_field(std::string& text, std::string_view name, std::string_view val
   text += "\r\n";
 }
 
+void append_default(std::string& text, std::string_view name, std::string_view value,
+                    const Headers& first, const Headers& second) {
+  const auto given = [name](const Headers& headers) {
+    return std::ranges::any_of(headers, [name](const auto& one) { return same(one.first, name); });
+  };
+  if (!given(first) && !given(second)) {
+    append_field(text, name, value);
+  }
+}
+
 Result<void> pass_on(const Head& head, const Router& router, Request& request) {
   for (const std::string& name : router.passed_on()) {
     if (head.count(name) > 1) {
@@ -197,7 +207,9 @@ std::string head_text(int status, std::string_view content_type, std::optional<s
                       bool chunked, bool keep, const Headers& first, const Headers& second) {
   std::string text = "HTTP/1.1 " + std::to_string(status) + " ";
   text += reason(status);
-  text += "\r\nCache-Control: no-store\r\nX-Content-Type-Options: nosniff\r\n";
+  text += "\r\n";
+  append_default(text, "Cache-Control", "no-store", first, second);
+  append_default(text, "X-Content-Type-Options", "nosniff", first, second);
   text += keep ? "Connection: keep-alive\r\n" : "Connection: close\r\n";
   if (!content_type.empty()) {
     append_field(text, "Content-Type", content_type);

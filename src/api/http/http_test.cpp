@@ -93,6 +93,12 @@ class HttpServer : public testing::Test {
     router.add({Method::post, "/count", 100'000, [](Request request) -> Task<Reply> {
                   co_return json_response(200, std::to_string(request.body.size()));
                 }});
+    router.add({Method::get, "/who", 0, [](Request request) -> Task<Reply> {
+                  Response out{200, "text/plain", "from " + request.client, {}};
+                  out.headers = {{"Cache-Control", "max-age=60"}};
+                  co_return out;
+                }});
+    router.add_header("X-Frame-Options", "DENY");
     router.add({Method::get, "/big", 0, [](Request) -> Task<Reply> {
                   co_return Response{200, "text/plain", std::string(3'000'000, 'x')};
                 }});
@@ -133,6 +139,23 @@ class HttpServer : public testing::Test {
 
 bool status_is(std::string_view reply, std::string_view code) {
   return reply.starts_with("HTTP/1.1 " + std::string{code} + " ");
+}
+
+TEST_F(HttpServer, TellsWhoAsksAndSaysItsHeadersInEveryReply) {
+  start();
+  const Wire tcp(port_);
+  tcp.send(get("/who", "Authorization: Bearer a token of good length\r\nConnection: close\r\n"));
+  const std::string reply = tcp.read();
+  EXPECT_NE(reply.find("from 127.0.0.1"), std::string::npos) << reply;
+  EXPECT_NE(reply.find("Cache-Control: max-age=60"), std::string::npos) << reply;
+  EXPECT_EQ(reply.find("no-store"), std::string::npos) << reply;
+  const std::string local = talk(get("/who"));
+  EXPECT_TRUE(local.ends_with("from ")) << local;
+  for (const std::string& other :
+       {talk(get("/nothing")), talk(get("/events")), talk("nonsense\r\n\r\n")}) {
+    EXPECT_NE(other.find("X-Frame-Options: DENY"), std::string::npos) << other;
+    EXPECT_NE(other.find("Cache-Control: no-store"), std::string::npos) << other;
+  }
 }
 
 TEST_F(HttpServer, AnswersSeveralRequestsOnOneConnection) {

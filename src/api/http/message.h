@@ -49,6 +49,8 @@ struct Request {
       headers;  ///< those the router passes on that were sent, by lower-case name
   Bytes body;
   BodyReader* upload = nullptr;  ///< `body_streamed`: instead of `body`; lives until the reply
+  std::string client;            ///< the peer's address, "127.0.0.1" or "::1"; empty: Unix socket
+  bool encrypted = false;        ///< it came through TLS
 };
 /// One value of a header that is passed on; longer ones are refused.
 inline constexpr std::size_t kHeaderValueBytesMax = 4_KiB;
@@ -123,6 +125,11 @@ class Router {
   /// `passed_on`: request headers that handlers see, in lower case.
   explicit Router(std::vector<std::string> passed_on = {}) : header_names_(std::move(passed_on)) {}
   void add(Route route) { routes_.push_back(std::move(route)); }
+  /// Stands in every reply, also in refusals and before streams.
+  void add_header(std::string name, std::string value) {
+    headers_.emplace_back(std::move(name), std::move(value));
+  }
+  [[nodiscard]] const Headers& headers() const noexcept { return headers_; }
   [[nodiscard]] const std::vector<std::string>& passed_on() const noexcept { return header_names_; }
   /// For the paths that begin so; the longest beginning wins. Without one: `error_response`.
   void add_error_face(std::string prefix, ErrorFace face);
@@ -139,6 +146,7 @@ class Router {
  private:
   std::vector<Route> routes_;
   std::vector<std::string> header_names_;
+  Headers headers_;
   std::vector<std::pair<std::string, ErrorFace>> error_faces_;
 };
 
