@@ -72,6 +72,8 @@ struct Submission {
   std::string inputs_json;              ///< checked for depth and sizes
   Requirements requirements;
   std::optional<Credits> bid;  ///< absent: what the coordinator asks for such a task
+  /// Chosen by the caller, so that a repeated submission is the same task. Empty: a new one.
+  TaskId id;
 };
 
 struct RunView {
@@ -181,8 +183,8 @@ class Fleet {
     NodeView node;
     std::string join_token;  ///< shown once; binds the key of the node that brings it
   };
-  /// Errors: Code::already_exists (another owner's, or joined), invalid_argument, busy (credits do
-  /// not reach for the bond).
+  /// Errors: Code::already_exists (another owner's, or joined), invalid_argument, rejected (credits
+  /// do not reach for the bond).
   [[nodiscard]] virtual Task<Result<Registered>> register_node(NodeRegistration registration,
                                                                UserId owner) = 0;
   enum class NodeChange : std::uint8_t { remove, reject, cordon, uncordon, drain };
@@ -194,8 +196,10 @@ class Fleet {
 
   /// Keeps a module so that tasks can name it. Errors: Code::too_large, malformed.
   [[nodiscard]] virtual Task<Result<job::ArtifactRef>> keep_module(Bytes module, UserId owner) = 0;
-  /// Errors: Code::invalid_argument, unavailable (no node can ever do it; the message names what is
-  /// missing), busy (queue full; credits), unsupported (not available yet).
+  /// With an id that a task of the same owner has already, that task is answered. Errors:
+  /// Code::invalid_argument, unavailable (no node can ever do it; the message names what is
+  /// missing), busy (queue full), rejected (credits), unsupported (not available yet), already_exists
+  /// (the id is another owner's).
   [[nodiscard]] virtual Task<Result<TaskView>> submit(Submission submission, UserId owner) = 0;
   [[nodiscard]] virtual Task<Result<TaskView>> cancel(TaskId id, std::optional<UserId> by) = 0;
   [[nodiscard]] virtual Task<Result<TaskView>> task(TaskId id, std::optional<UserId> by) = 0;
@@ -212,9 +216,12 @@ class Fleet {
   /// Credits of a new user, given once. Idempotent.
   [[nodiscard]] virtual Task<Result<void>> grant(UserId user) = 0;
   [[nodiscard]] virtual Task<Result<Credits>> balance(std::string account) = 0;
+  /// Entries from or to `account`, oldest first; of all accounts when it is empty.
   [[nodiscard]] virtual Task<Result<PageOf<LedgerEntry>>> ledger(std::string account,
                                                                  Page page) = 0;
 
+  /// The newest event's; 0 before the first.
+  [[nodiscard]] virtual std::uint64_t last_event() const = 0;
   /// Events after `id` that are still kept (at most kEventsKept), oldest first.
   [[nodiscard]] virtual std::vector<FleetEvent> events_after(std::uint64_t id) const = 0;
   /// Completes when there is an event after `id`, or at the deadline.
