@@ -1,16 +1,13 @@
 // assets_internal.h — the files of page/, as they are in the program. Their source is made by
-// embed.cmake.
+// cmake/embed.cmake.
 #pragma once
 
-#include <string_view>
 #include <vector>
+
+#include "api/http/assets.h"
 
 namespace phase::ui {
 
-struct Asset {
-  std::string_view name;  ///< "index.html"
-  std::string_view bytes;
-};
-[[nodiscard]] const std::vector<Asset>& assets();
+[[nodiscard]] const std::vector<http::Asset>& assets();
 
 }  // namespace phase::ui

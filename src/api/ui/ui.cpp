@@ -1,5 +1,6 @@
 #include "api/ui/ui.h"
 
+#include "api/http/assets.h"
 #include "api/ui/assets_internal.h"
 #include "api/ui/node_json_internal.h"
 
@@ -23,36 +24,8 @@ constexpr std::string_view kContentPolicy =
 constexpr std::string_view kKnown =
     "GET /api/lucid/status, peers, jobs and policy, POST /api/lucid/pause";
 
-std::string_view type_of(std::string_view name) {
-  if (name.ends_with(".html")) {
-    return "text/html; charset=utf-8";
-  }
-  if (name.ends_with(".css")) {
-    return "text/css; charset=utf-8";
-  }
-  return name.ends_with(".svg") ? "image/svg+xml" : "text/javascript; charset=utf-8";
-}
-
 std::string path_of(std::string_view name) {
   return name == kFirstPage ? "/ui" : "/ui/" + std::string{name};
-}
-
-http::Response page_response(const Asset& asset) {
-  http::Response out{200, std::string{type_of(asset.name)}, std::string{asset.bytes}};
-  out.headers = {{"Content-Security-Policy", std::string{kContentPolicy}},
-                 {"X-Content-Type-Options", "nosniff"},
-                 {"X-Frame-Options", "DENY"},
-                 {"Referrer-Policy", "no-referrer"},
-                 {"Cross-Origin-Opener-Policy", "same-origin"},
-                 {"Cross-Origin-Resource-Policy", "same-origin"},
-                 {"Cache-Control", "no-cache"}};
-  return out;
-}
-
-http::Handler page(const Asset& asset) {
-  return [&asset](Request) -> Task<Reply> {
-    return [](const Asset& sent) -> Task<Reply> { co_return page_response(sent); }(asset);
-  };
 }
 
 http::Response fresh(std::string json) {
@@ -102,8 +75,8 @@ http::Handler with(const FaceRef& face, lucid::NodeView& node, Function function
 
 void add_routes(http::Router& router, FaceRef face, lucid::NodeView& node) {
   using enum http::Method;
-  for (const Asset& asset : assets()) {
-    router.add({get, path_of(asset.name), 0, page(asset)});
+  for (const http::Asset& asset : assets()) {
+    http::add_asset(router, path_of(asset.name), asset, {std::string{kContentPolicy}});
   }
   router.add_error_face("/api/lucid/", [](const Error& error, std::string_view) {
     if (error.code == Code::not_found) {
@@ -120,7 +93,7 @@ void add_routes(http::Router& router, FaceRef face, lucid::NodeView& node) {
 
 std::vector<std::string> open_paths() {
   std::vector<std::string> out;
-  for (const Asset& asset : assets()) {
+  for (const http::Asset& asset : assets()) {
     out.push_back(path_of(asset.name));
   }
   return out;

@@ -69,7 +69,7 @@ TEST_F(Ui, SendsItsFilesUnderAStrictPolicy) {
 
 // A browser test sees what runs; this sees what could.
 TEST_F(Ui, HasNoFileThatTakesMarkupOrComesFromElsewhere) {
-  for (const Asset& asset : assets()) {
+  for (const http::Asset& asset : assets()) {
     for (const std::string_view bad :
          {"innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "eval(", "new Function",
           "https://", "style=", " onclick=", "localStorage", "sessionStorage", "document.cookie"}) {

@@ -1,0 +1,23 @@
+# Writes files as one C++ source that defines `const std::vector<http::Asset>& NAMESPACE::assets()`:
+#   cmake -DFOLDER=… [-DFILES=a;b] -DHEADER=… -DNAMESPACE=… -DOUT=… -P embed.cmake
+# Without FILES: every file below FOLDER, in the order of their names (hashed names are known only
+# once they are built). Any bytes; the header declares `assets`.
+if(NOT DEFINED FILES)
+  file(GLOB_RECURSE FILES RELATIVE "${FOLDER}" LIST_DIRECTORIES FALSE "${FOLDER}/*")
+  list(SORT FILES)
+  if(NOT FILES)
+    message(FATAL_ERROR "nothing to embed below ${FOLDER}")
+  endif()
+endif()
+set(text "// Made by cmake/embed.cmake.\n#include \"${HEADER}\"\n\n")
+string(APPEND text "namespace ${NAMESPACE} {\n\nconst std::vector<http::Asset>& assets() {\n")
+string(APPEND text "  static const std::vector<http::Asset> all{\n")
+foreach(name IN LISTS FILES)
+  file(READ "${FOLDER}/${name}" bytes HEX)
+  string(LENGTH "${bytes}" digits)
+  math(EXPR length "${digits} / 2")
+  string(REGEX REPLACE "(..)" "\\\\x\\1" bytes "${bytes}")
+  string(APPEND text "      {\"${name}\", {\"${bytes}\", ${length}}},\n")
+endforeach()
+string(APPEND text "  };\n  return all;\n}\n\n}  // namespace ${NAMESPACE}\n")
+file(WRITE "${OUT}" "${text}")

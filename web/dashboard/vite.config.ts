@@ -1,0 +1,14 @@
+import { defineConfig } from "vite";
+
+export default defineConfig({
+  base: "/",
+  esbuild: { jsx: "automatic" },
+  build: {
+    target: "es2020",
+    assetsInlineLimit: 0, // nothing inside the markup: the content policy refuses it
+    modulePreload: false,
+    sourcemap: false,
+    reportCompressedSize: false,
+  },
+  server: { port: 5173, proxy: { "/api": "http://127.0.0.1:3000" } },
+});
