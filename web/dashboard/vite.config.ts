@@ -2,7 +2,6 @@ import { defineConfig } from "vite";
 
 export default defineConfig({
   base: "/",
-  esbuild: { jsx: "automatic" },
   build: {
     target: "es2020",
     assetsInlineLimit: 0, // nothing inside the markup: the content policy refuses it

@@ -1,11 +1,13 @@
 import { StrictMode } from "react";
 import { createRoot } from "react-dom/client";
+import { Entry } from "./entry";
+import "./style.css";
 
 const place = document.getElementById("app");
 if (place) {
   createRoot(place).render(
     <StrictMode>
-      <h1>Ambient VCP</h1>
+      <Entry />
     </StrictMode>,
   );
 }
