@@ -7,3 +7,10 @@ execute_process(COMMAND "${NPM}" run --silent build WORKING_DIRECTORY "${INTO}"
 if(NOT status EQUAL 0)
   message(FATAL_ERROR "the dashboard does not build:\n${said}")
 endif()
+# What the licences of the packages within ask for.
+set(text "")
+foreach(package react react-dom scheduler)
+  file(READ "${INTO}/node_modules/${package}/LICENSE" licence)
+  string(APPEND text "${package}\n\n${licence}\n\n")
+endforeach()
+file(WRITE "${INTO}/dist/third-party.txt" "${text}")

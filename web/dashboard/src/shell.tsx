@@ -75,6 +75,7 @@ export function Shell() {
       main.current?.focus({ preventScroll: true });
       window.scrollTo(0, 0);
     }
+    document.querySelector("nav [aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" });
     first.current = false;
   }, [path]);
   const shown = isAdmin ? [...pages, ["admin", "Admin"] as const] : pages;

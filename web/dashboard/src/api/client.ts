@@ -142,9 +142,9 @@ export class Client {
     if (!this.cookies) this.keep(JSON.parse(text));
   }
   async signOut(): Promise<void> {
-    const body = this.tokens ? { refresh_token: this.tokens.refresh } : {};
+    this.onSignedOut = () => undefined;
     try {
-      await this.exchange("POST", "/auth/logout", this.json(body));
+      await this.raw("POST", "/auth/logout");
     } finally {
       this.tokens = null;
     }

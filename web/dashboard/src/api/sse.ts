@@ -14,7 +14,8 @@ export class EventParser {
   private name = "";
   private data: string[] = [];
   private size = 0;
-  lastId = "";
+  private id: string | null = null;
+  lastId = ""; // of what was given out whole, so that a half event is asked for again
 
   /** Errors: a line or an event above `lineBytesMax`. */
   feed(piece: string): ServerEvent[] {
@@ -40,7 +41,7 @@ export class EventParser {
     const field = colon < 0 ? line : line.slice(0, colon);
     const value = colon < 0 ? "" : line.slice(colon + 1).replace(/^ /, "");
     if (field === "event") this.name = value;
-    if (field === "id" && !value.includes("\0")) this.lastId = value;
+    if (field === "id" && !value.includes("\0")) this.id = value;
     if (field === "data") {
       this.data.push(value);
       this.size += value.length;
@@ -49,6 +50,8 @@ export class EventParser {
   }
 
   private dispatch(): ServerEvent | null {
+    this.lastId = this.id ?? this.lastId;
+    this.id = null;
     const event = { id: this.lastId, name: this.name || "message", data: this.data.join("\n") };
     const empty = this.data.length === 0;
     this.name = "";

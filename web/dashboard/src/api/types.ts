@@ -46,7 +46,7 @@ export interface Node {
   registered_at: string;
   last_seen: string | null;
   health: Health;
-  public_key: string;
+  public_key: string | null; // null until it joined
   cordoned: boolean;
   draining: boolean;
   active_tasks: number;
@@ -78,8 +78,8 @@ export interface Requirements {
   max_latency_ms?: number;
   cpu_cores?: number;
   memory_gb?: number;
-  region?: string;
-  deadline?: string;
+  region?: string | null;
+  deadline?: string | null;
 }
 export interface TaskSubmission {
   task_type: string;
@@ -94,11 +94,11 @@ export interface Run {
   attempt: number;
   assigned_at: string;
   ended_at: string | null;
-  reason: string;
+  reason: string | null;
   output_sha256: string | null;
   fuel: number | null;
   claimed: { wall_ms: number | null; energy_joules: number | null };
-  job_id: string;
+  job_id: string | null;
   receipt_verified: boolean | null;
   paid: number;
 }
@@ -117,7 +117,7 @@ export interface VcpTask {
   task_type: string;
   status: string; // pending, running, completed, failed, cancelled
   stage: string;
-  reason: string;
+  reason: string | null;
   owner_id: string | null;
   requirements: Requirements;
   assigned_nodes: string[];
@@ -176,14 +176,13 @@ export interface User {
   last_login?: string | null;
 }
 export interface ApiKey {
-  id: string;
+  key_id: string;
   prefix: string;
   name: string;
   scopes: string[];
   created_at: string;
   expires_at: string | null;
   last_used_at: string | null;
-  revoked_at: string | null;
 }
 export interface AuditEntry {
   id: number;

@@ -5,7 +5,7 @@ import type { Client } from "./client";
 import { asApiError, errorOf, unreachable } from "./errors";
 import type { KeptModule } from "./types";
 
-export const moduleBytesMax = 50 * 1024 * 1024;
+export const moduleBytesMax = 50_000_000;
 
 /** Says why a file is no module before anything is sent; empty when it may be one. */
 export function moduleProblem(size: number, head: Uint8Array): string {

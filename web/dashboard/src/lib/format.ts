@@ -13,10 +13,10 @@ export function number(value: number | null | undefined, digits = 0): string {
 export function withUnit(value: number | null | undefined, unit: string, digits = 1): string {
   if (!known(value)) return unknown;
   const text = number(value, digits);
-  return unit === "" ? text : unit === "%" ? `${text} %` : `${text} ${unit}`;
+  return unit === "" ? text : unit === "%" ? `${text}\u00a0%` : `${text}\u00a0${unit}`;
 }
 export function credits(value: number | null | undefined): string {
-  return known(value) ? `${number(value)} cr` : unknown;
+  return known(value) ? `${number(value)}\u00a0cr` : unknown;
 }
 export function bytes(value: number | null | undefined): string {
   if (!known(value)) return unknown;

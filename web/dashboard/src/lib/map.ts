@@ -32,6 +32,25 @@ function around(center: Dot, radius: number, count: number, at: number, turn: nu
   return { x: center.x + radius * Math.cos(angle), y: center.y + radius * Math.sin(angle) };
 }
 
+/** From where to where the drawing reaches, top and height, with room for the dots. */
+export function extent(regions: readonly Region[], size: number): { top: number; height: number } {
+  const radius = regionRadius(size, regions.length);
+  const all = regions.flatMap((region) => [region.y - radius, region.y + radius, ...region.nodes.map((one) => one.y)]);
+  const top = Math.min(size / 2 - 60, ...all) - 20;
+  return { top, height: Math.max(size / 2 + 60, ...all) + 20 - top };
+}
+
+/** Steps of 21° to both sides of where the region looks. */
+function onArc(center: Dot, radius: number, outward: number, step: number): Dot {
+  const angle = outward + (step * 21 * Math.PI) / 180;
+  return { x: center.x + radius * Math.cos(angle), y: center.y + radius * Math.sin(angle) };
+}
+/** As large as neighbours allow. */
+export function regionRadius(size: number, regions: number): number {
+  const apart = regions < 2 ? size : 2 * size * 0.31 * Math.sin(Math.PI / regions);
+  return Math.min(size * 0.105, apart * 0.45);
+}
+
 /** Places within a square of `size`; the same fleet lies the same way each time. */
 export function layOut(nodes: readonly Node[], size: number): Region[] {
   const groups = new Map<string, Node[]>();
@@ -40,10 +59,10 @@ export function layOut(nodes: readonly Node[], size: number): Region[] {
   const center = { x: size / 2, y: size / 2 };
   return names.map((name, at) => {
     const all = (groups.get(name) ?? []).sort((a, b) => (a.node_id < b.node_id ? -1 : 1));
-    const place = around(center, size * 0.33, names.length, at, -Math.PI / 2);
+    const place = around(center, size * 0.31, names.length, at, -Math.PI / 2);
     const drawn = all.slice(0, nodesDrawnMax);
     const outward = Math.atan2(place.y - center.y, place.x - center.x);
-    const radius = size * Math.min(0.13, names.length > 6 ? 0.08 : 0.11);
+    const radius = regionRadius(size, names.length) + size * 0.034;
     const online = all.filter((node) => node.status === "online");
     const bandwidths = known(online.map((node) => node.health?.bandwidth.value));
     return {
@@ -51,7 +70,7 @@ export function layOut(nodes: readonly Node[], size: number): Region[] {
       ...place,
       nodes: drawn.map((node, index) => ({
         node,
-        ...around(place, radius, drawn.length, index, outward),
+        ...onArc(place, radius, outward, index - (drawn.length - 1) / 2),
       })),
       hidden: all.length - drawn.length,
       online: online.length,

@@ -88,12 +88,12 @@ function Keys() {
   const { data, error, reload } = useResource<ApiKey[]>("/auth/api-keys");
   const [asked, setAsked] = useState<ApiKey | null>(null);
   const action = useAction(async (key: ApiKey) => {
-    await client.write("DELETE", `/auth/api-keys/${key.id}`);
+    await client.write("DELETE", `/auth/api-keys/${key.key_id}`);
     say(`${key.name} is revoked`);
     setAsked(null);
     reload();
   });
-  const rows = (data ?? []).filter((key) => !key.revoked_at);
+  const rows = data ?? [];
   return (
     <Panel title="API keys">
       <p className="hint">For programs: sent in the header X-API-Key.</p>
@@ -105,7 +105,7 @@ function Keys() {
           name="API keys"
           columns={["Name", "Begins", "May", "Made", "Last used", "End"]}
           rows={rows.map((key) => ({
-            key: key.id,
+            key: key.key_id,
             cells: [
               key.name,
               <code>{key.prefix}…</code>,
@@ -163,6 +163,9 @@ export function Account() {
       <Panel title="Settings">
         <ApiBase />
       </Panel>
+      <p className="hint">
+        <a href="/third-party.txt">Licences of what these pages contain</a>
+      </p>
     </>
   );
 }

@@ -1,6 +1,6 @@
 import { useState } from "react";
 import type { MeshAddress, Node } from "../api/types";
-import { layOut, type Region } from "../lib/map";
+import { extent, layOut, regionRadius, type Region } from "../lib/map";
 import { healthTone, number, withUnit } from "../lib/format";
 import { go, useResource } from "../lib/hooks";
 import { Copy, Empty, Panel, Problem, Table, Waiting } from "../ui/parts";
@@ -12,9 +12,18 @@ const latencyTone = (milliseconds: number | null): string =>
 /** A line's width by what passes it: 1 for 10 Mbps, 5 for 1,000 and more. */
 const width = (mbps: number | null): number => (mbps === null ? 1 : Math.min(5, 1 + Math.max(0, Math.log10(mbps / 10)) * 2));
 
+const lines = (region: Region): string[] => [
+  region.name.length > 10 ? `${region.name.slice(0, 9)}…` : region.name,
+  withUnit(region.latencyMs, "ms"),
+  withUnit(region.bandwidthMbps, "Mbps", 0),
+  `${number(region.capacity)} cores`,
+];
+
 function Drawing({ regions, onChoose }: { regions: readonly Region[]; onChoose: (name: string) => void }) {
+  const radius = regionRadius(size, regions.length);
+  const { top, height } = extent(regions, size);
   return (
-    <svg className="fleet" viewBox={`0 0 ${size} ${size}`} role="group" aria-label="Regions around the coordinator">
+    <svg className="fleet" viewBox={`0 ${top} ${size} ${height}`} role="group" aria-label="Regions around the coordinator">
       {regions.map((region) => (
         <g key={region.name}>
           <line
@@ -25,11 +34,6 @@ function Drawing({ regions, onChoose }: { regions: readonly Region[]; onChoose: 
             y2={region.y}
             strokeWidth={width(region.bandwidthMbps)}
           />
-          <g className="label" transform={`translate(${(center + region.x) / 2} ${(center + region.y) / 2})`}>
-            <rect x="-48" y="-19" width="96" height="38" rx="6" />
-            <text y="-3">{withUnit(region.latencyMs, "ms")}</text>
-            <text y="13">{withUnit(region.bandwidthMbps, "Mbps", 0)}</text>
-          </g>
         </g>
       ))}
       {regions.map((region) => (
@@ -44,16 +48,17 @@ function Drawing({ regions, onChoose }: { regions: readonly Region[]; onChoose: 
             aria-label={`${region.name}: ${region.online} online, ${region.capacity} cores, ${withUnit(region.latencyMs, "ms")}`}
             onClick={() => onChoose(region.name)}
             onKeyDown={(event) => {
-              if (event.key === "Enter" || event.key === " ") onChoose(region.name);
+              if (event.key !== "Enter" && event.key !== " ") return;
+              event.preventDefault();
+              onChoose(region.name);
             }}
           >
-            <circle cx={region.x} cy={region.y} r="30" />
-            <text x={region.x} y={region.y - 2}>
-              {region.name.length > 10 ? `${region.name.slice(0, 9)}…` : region.name}
-            </text>
-            <text className="small" x={region.x} y={region.y + 13}>
-              {number(region.capacity)} cores
-            </text>
+            <circle cx={region.x} cy={region.y} r={radius} />
+            {lines(region).map((line, at) => (
+              <text key={at} className={at === 0 ? "name" : ""} x={region.x} y={region.y + (at - 1.5) * radius * 0.38}>
+                {line}
+              </text>
+            ))}
           </g>
           {region.nodes.map(({ node, x, y }) => (
             <a
@@ -65,7 +70,7 @@ function Drawing({ regions, onChoose }: { regions: readonly Region[]; onChoose: 
                 className={`node ${node.status === "online" ? healthTone(node.health_score) : "quiet"}`}
                 cx={x}
                 cy={y}
-                r="9"
+                r="10"
               >
                 <title>{`${node.node_id}: ${node.status}, health ${number(node.health_score, 1)}`}</title>
               </circle>
@@ -74,9 +79,9 @@ function Drawing({ regions, onChoose }: { regions: readonly Region[]; onChoose: 
         </g>
       ))}
       <g className="center">
-        <circle cx={center} cy={center} r="38" />
-        <text x={center} y={center + 4}>
-          coordinator
+        <circle cx={center} cy={center} r="52" />
+        <text x={center} y={center}>
+          hub
         </text>
       </g>
     </svg>
@@ -106,8 +111,9 @@ export function FleetMap() {
           <>
             <Drawing regions={shown} onChoose={(name) => setChosen(name === chosen ? "" : name)} />
             <p className="hint">
-              Lines: median latency and summed bandwidth to the nodes that are online, measured by the coordinator. Dots: nodes, coloured by
-              health.
+              Each region shows the median latency and the summed bandwidth of its nodes that are online, measured by the
+              coordinator, and their cores, said by their owners. Dots are nodes, coloured by health; the hub is the
+              coordinator.
             </p>
           </>
         )}

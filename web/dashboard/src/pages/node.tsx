@@ -182,7 +182,7 @@ function Actions({ node, onDone }: { node: Node; onDone: () => void }) {
 
 function About({ node }: { node: Node }) {
   const now = useNow();
-  const joined = node.public_key !== "";
+  const joined = Boolean(node.public_key);
   return (
     <Panel title="About">
       <Facts
@@ -196,7 +196,7 @@ function About({ node }: { node: Node }) {
           ["Runs", `${number(node.completed_tasks)} verified, ${number(node.failed_tasks)} failed, ${number(node.disputes)} disputed`],
           ["Bond", credits(node.bond)],
           ["Earned", credits(node.earned)],
-          ["Key", joined ? <code title={node.public_key}>{short(node.public_key, 16)}</code> : "none until it joins"],
+          ["Key", joined ? <code title={node.public_key ?? ""}>{short(node.public_key, 16)}</code> : "none until it joins"],
         ]}
       />
     </Panel>
@@ -219,18 +219,20 @@ export function NodePage({ id }: { id: string }) {
       {node && (
         <>
           <Actions node={node} onDone={reload} />
-          {node.public_key === "" && (
+          {!node.public_key && (
             <Empty title="This node has not joined yet.">
               <p>Run the command that was shown when it was registered. If it is lost, remove this node and register it again.</p>
             </Empty>
           )}
           <div className="columns">
-            <HealthTerms health={node.health} />
             <div className="stack">
+              <HealthTerms health={node.health} />
               <Breakers breakers={node.health.breakers} />
-              <ClaimedReadings claimed={node.health.claimed} />
             </div>
-            <About node={node} />
+            <div className="stack">
+              <ClaimedReadings claimed={node.health.claimed} />
+              <About node={node} />
+            </div>
           </div>
         </>
       )}

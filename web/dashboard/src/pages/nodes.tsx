@@ -13,7 +13,7 @@ export function NodeState({ node }: { node: Node }) {
       <Badge text={node.status} />
       {node.cordoned && <Badge text="cordoned" />}
       {node.draining && <Badge text="draining" />}
-      {node.public_key === "" && <Badge text="not joined yet" tone="quiet" />}
+      {!node.public_key && <Badge text="not joined yet" tone="quiet" />}
     </span>
   );
 }
@@ -239,7 +239,7 @@ function List({ nodes }: { nodes: readonly Node[] }) {
           <span>
             {number(node.active_tasks)} <span className="quiet">now, {number(node.completed_tasks)} done</span>
           </span>,
-          ago(node.public_key === "" ? null : node.last_seen, now),
+          ago(node.public_key ? node.last_seen : null, now),
         ],
       }))}
     />

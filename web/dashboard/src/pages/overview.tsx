@@ -51,7 +51,7 @@ export function Charts({ points }: { points: readonly SeriesPoint[] }) {
         series={[{ name: "nodes", values: of((point) => point.nodes_online) }]}
       />
       <Chart
-        title="Tasks finished per step"
+        title="Tasks"
         at={later}
         show={(value) => number(value, 1)}
         series={[
@@ -66,7 +66,7 @@ export function Charts({ points }: { points: readonly SeriesPoint[] }) {
         series={[{ name: "power", values: of((point) => point.power_watts) }]}
       />
       <Chart
-        title="Energy of finished runs, claimed"
+        title="Energy, claimed"
         at={at}
         show={energy}
         series={[{ name: "energy", values: of((point) => point.energy_joules) }]}
