@@ -211,6 +211,13 @@ Task<Result<job::ArtifactRef>> Coordinator::keep_module(Bytes module, UserId) {
 
 Task<Result<TaskView>> Coordinator::submit(Submission submission, UserId owner) {
   const auto state = state_;
+  if (!submission.id.empty()) {
+    // Said twice: the same task, if it is this owner's.
+    auto before = co_await task(submission.id, std::nullopt);
+    if (before && before->spec.owner == owner) co_return before;
+    if (before) co_return fail(Code::already_exists, "another task has this id");
+    if (before.error().code != Code::not_found) co_return before;
+  }
   auto spec = co_await state->make_spec(std::move(submission), std::move(owner));
   if (!spec) co_return fail(std::move(spec).error());
   const TaskId id = spec->id;
@@ -382,6 +389,10 @@ std::vector<FleetEvent> Coordinator::events_after(std::uint64_t id) const {
   const auto& kept = state_->events;
   const auto from = std::ranges::upper_bound(kept, id, {}, &FleetEvent::id);
   return {from, kept.end()};
+}
+
+std::uint64_t Coordinator::last_event() const {
+  return state_->last_event;
 }
 
 Task<void> Coordinator::wait_events(std::uint64_t id, Deadline deadline) {

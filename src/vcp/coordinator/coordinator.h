@@ -86,6 +86,7 @@ class Coordinator final : public Fleet {
   [[nodiscard]] Task<Result<Credits>> balance(std::string account) override;
   [[nodiscard]] Task<Result<PageOf<LedgerEntry>>> ledger(std::string account, Page page) override;
   [[nodiscard]] std::vector<FleetEvent> events_after(std::uint64_t id) const override;
+  [[nodiscard]] std::uint64_t last_event() const override;
   [[nodiscard]] Task<void> wait_events(std::uint64_t id, Deadline deadline) override;
 
   struct State;

@@ -64,6 +64,15 @@ FleetNode* Coordinator::State::find_node(const NodeName& name) {
   return found == nodes.end() ? nullptr : found->second.get();
 }
 
+Result<Entry> Coordinator::State::take_credits(Transfer transfer) {
+  auto entry = book.apply(std::move(transfer), world.clock.now_utc());
+  if (entry) return entry;
+  Error error = std::move(entry).error();
+  if (error.code == Code::busy) error.code = Code::rejected;  // waiting does not help
+  error.hint = "GET /api/v1/credits shows what there is";
+  return fail(std::move(error));
+}
+
 Result<std::string> Coordinator::State::add_node(NodeRegistration registration,
                                                  const UserId& owner) {
   if (!is_name(registration.name, kNodeNameBytesMax)) {
@@ -79,9 +88,8 @@ Result<std::string> Coordinator::State::add_node(NodeRegistration registration,
   Batch batch;
   const std::string bond = bond_account(registration.name);
   if (options.bond > book.balance(bond)) {
-    PHASE_TRY(Entry entry, book.apply({TransferKind::bond, user_account(owner), bond,
-                                       options.bond - book.balance(bond), registration.name},
-                                      world.clock.now_utc()));
+    PHASE_TRY(Entry entry, take_credits({TransferKind::bond, user_account(owner), bond,
+                                         options.bond - book.balance(bond), registration.name}));
     batch.entries.push_back(std::move(entry));
   }
   if (known == nullptr) {
@@ -151,9 +159,9 @@ Result<void> Coordinator::State::change(FleetNode& node, NodeChange change) {
     case NodeChange::uncordon: {
       const Credits bond = book.balance(bond_account(row.name));
       if (bond < options.bond) {
-        PHASE_TRY(Entry entry, book.apply({TransferKind::bond, user_account(row.owner),
-                                           bond_account(row.name), options.bond - bond, row.name},
-                                          world.clock.now_utc()));
+        PHASE_TRY(Entry entry,
+                  take_credits({TransferKind::bond, user_account(row.owner), bond_account(row.name),
+                                options.bond - bond, row.name}));
         batch.entries.push_back(std::move(entry));
       }
       row.cordoned = false;

@@ -85,6 +85,11 @@ void Coordinator::State::telemetry(const NodeName& name, const Telemetry& said) 
   pump();
 }
 
+void Coordinator::State::telemetry_refused(const NodeName& name, const Error& why) {
+  // Its readings grow old and become unknown; that is what people see.
+  world.log.warn("node {}: {}", name, why.text());
+}
+
 void Coordinator::State::latency(const NodeName& name, Duration round_trip) {
   FleetNode* node = find_node(name);
   if (node == nullptr) return;

@@ -77,6 +77,7 @@ struct Coordinator::State final : SessionSink, std::enable_shared_from_this<Stat
   [[nodiscard]] Task<std::optional<Refused>> join(Hello hello, identity::PublicKey key) override;
   void joined(const NodeName& name, const identity::PublicKey& key, const Hello& hello) override;
   void telemetry(const NodeName& name, const Telemetry& telemetry) override;
+  void telemetry_refused(const NodeName& name, const Error& why) override;
   void latency(const NodeName& name, Duration round_trip) override;
   void bandwidth(const NodeName& name, MeasuredBandwidth measured) override;
   void draining(const NodeName& name) override;
@@ -85,6 +86,8 @@ struct Coordinator::State final : SessionSink, std::enable_shared_from_this<Stat
 
   // ── Nodes (nodes.cpp) ──
   [[nodiscard]] Result<std::string> add_node(NodeRegistration registration, const UserId& owner);
+  /// From a user's account. Errors: Code::rejected when it does not hold so much.
+  [[nodiscard]] Result<Entry> take_credits(Transfer transfer);
   [[nodiscard]] Result<void> change(FleetNode& node, NodeChange change);
   [[nodiscard]] Result<FleetNode*> owned(const NodeName& name, const std::optional<UserId>& by);
   /// After anything that placement looks at has changed.

@@ -70,7 +70,7 @@ std::string result_json(const RunResult& result, const std::vector<NodeName>& ag
 Task<Result<Spec>> Coordinator::State::make_spec(Submission submission, UserId owner) {
   const auto self = shared_from_this();
   Spec spec;
-  spec.id = world.random.uuid();
+  spec.id = submission.id.empty() ? world.random.uuid() : std::move(submission.id);
   spec.owner = std::move(owner);
   spec.type = submission.type;
   spec.requirements = std::move(submission.requirements);
@@ -151,9 +151,9 @@ Result<void> Coordinator::State::accept(Spec spec, std::shared_ptr<const Bytes> 
   if (scheduler.tasks() >= options.scheduler.tasks_max) {
     return fail(Code::busy, "too many tasks are under way", "submit again later");
   }
-  PHASE_TRY(Entry escrow, book.apply({TransferKind::escrow, user_account(spec.owner),
-                                      escrow_account(spec.id), spec.bid, spec.id},
-                                     world.clock.now_utc()));
+  if (find_task(spec.id) != nullptr) return fail(Code::already_exists, "that task is here already");
+  PHASE_TRY(Entry escrow, take_credits({TransferKind::escrow, user_account(spec.owner),
+                                        escrow_account(spec.id), spec.bid, spec.id}));
   batch.entries.push_back(std::move(escrow));
   auto live = std::make_unique<LiveTask>();
   live->row.spec = spec;

@@ -198,8 +198,8 @@ class Fleet {
   [[nodiscard]] virtual Task<Result<job::ArtifactRef>> keep_module(Bytes module, UserId owner) = 0;
   /// With an id that a task of the same owner has already, that task is answered. Errors:
   /// Code::invalid_argument, unavailable (no node can ever do it; the message names what is
-  /// missing), busy (queue full), rejected (credits), unsupported (not available yet), already_exists
-  /// (the id is another owner's).
+  /// missing), busy (queue full), rejected (credits), unsupported (not available yet),
+  /// already_exists (the id is another owner's).
   [[nodiscard]] virtual Task<Result<TaskView>> submit(Submission submission, UserId owner) = 0;
   [[nodiscard]] virtual Task<Result<TaskView>> cancel(TaskId id, std::optional<UserId> by) = 0;
   [[nodiscard]] virtual Task<Result<TaskView>> task(TaskId id, std::optional<UserId> by) = 0;
