@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 
 #include "api/control/socket_path.h"
+#include "daemon/daemon.h"
 #include "policy/policy.h"
 
 namespace phase::plasmd {
@@ -22,19 +23,6 @@ std::vector<std::string> default_listen() {
     out.insert(out.end(), {"/ip6/::/udp/4001/quic-v1", "/ip6/::/tcp/4001"});
   }
   return out;
-}
-
-/// Installed: <prefix>/libexec/phase or beside plasmd. In a build folder: beside plasmd.
-fs::path default_worker_path() {
-  std::error_code error;
-  const fs::path self = fs::read_symlink("/proc/self/exe", error);
-  const fs::path beside = self.parent_path() / "phase-worker";
-  if (fs::exists(beside, error)) {
-    return beside;
-  }
-  const fs::path installed =
-      self.parent_path().parent_path() / "libexec" / "phase" / "phase-worker";
-  return fs::exists(installed, error) ? installed : beside;
 }
 
 /// A bearer token from a file that only its owner can read.
@@ -76,8 +64,8 @@ Result<void> decide_places(Settings& out, Environment environment) {
   } else {
     out.control_socket = control::default_socket_path();
   }
-  out.worker_path =
-      config.worker_path.empty() ? default_worker_path() : fs::path(config.worker_path);
+  out.worker_path = config.worker_path.empty() ? daemon::sibling_program("phase-worker")
+                                               : fs::path(config.worker_path);
   return {};
 }
 

@@ -47,4 +47,13 @@ void raise_descriptor_limit(spdlog::logger& log) {
   }
 }
 
+std::filesystem::path sibling_program(const std::string& name) {
+  std::error_code error;
+  const std::filesystem::path self = std::filesystem::read_symlink("/proc/self/exe", error);
+  const std::filesystem::path beside = self.parent_path() / name;
+  if (std::filesystem::exists(beside, error)) return beside;
+  const auto installed = self.parent_path().parent_path() / "libexec" / "phase" / name;
+  return std::filesystem::exists(installed, error) ? installed : beside;
+}
+
 }  // namespace phase::daemon

@@ -12,7 +12,8 @@ struct LocalNode::State {
         options(std::move(chosen)),
         worker(std::move(runs)),
         policy(with.clock, options.policy),
-        received(with.key.public_key(), policy, *worker),
+        metered(*worker, options.energy),
+        received(with.key.public_key(), policy, metered),
         told_policy(received, with.clock, with.log),
         told_receipts(with.receipts, with.log),
         provider({with.clock, with.random, with.key, received, told_policy, with.replays,
@@ -40,6 +41,7 @@ struct LocalNode::State {
   LocalOptions options;
   std::unique_ptr<worker::WasmWorker> worker;
   policy::Policy policy;
+  Metered metered;
   Received received;
   mesh::ToldPolicy told_policy;
   mesh::ToldReceipts told_receipts;

@@ -13,6 +13,7 @@
 #include "base/clock.h"
 #include "base/random.h"
 #include "identity/identity.h"
+#include "node/metered.h"
 #include "policy/policy.h"
 #include "protocol/offer/frame.h"
 #include "protocol/provider/provider.h"
@@ -25,7 +26,8 @@ struct LocalOptions {
   worker::WasmWorker::Options worker;
   policy::Options policy;  ///< self, arch and runtime are filled in here
   provider::ProviderLimits provider;
-  std::string agent;  ///< "plasmd/0.1.0"
+  std::string agent;              ///< "plasmd/0.1.0"
+  EnergyMeter* energy = nullptr;  ///< borrowed; null: runs claim no energy
 };
 
 class LocalNode {
