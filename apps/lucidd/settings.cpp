@@ -264,7 +264,7 @@ Result<Settings> load_settings(const CommandLine& line, const Environment& envir
   out.log_format = line.log_format;
   out.log_level = line.log_level;
   if (out.log_level.empty())
-    out.log_level = level_of_rust_log(environment("RUST_LOG").value_or(""));
+    out.log_level = daemon::level_of_rust_log(environment("RUST_LOG").value_or(""), "lucidd");
   if (out.log_level.empty()) out.log_level = "info";
   return out;
 }
@@ -285,24 +285,6 @@ Result<Remote> load_remote(const CommandLine& line, const Environment& environme
   if (!read.api_keys.empty()) out.key = read.api_keys.front();
   out.certificate = line.tls_certificate;
   return out;
-}
-
-std::string level_of_rust_log(std::string_view text) {
-  std::string general, own;
-  while (!text.empty()) {
-    const std::size_t end = std::min(text.find(','), text.size());
-    std::string_view word = text.substr(0, end);
-    text.remove_prefix(std::min(end + 1, text.size()));
-    const std::size_t equals = word.find('=');
-    const std::string_view target = equals == std::string_view::npos ? "" : word.substr(0, equals);
-    if (equals != std::string_view::npos) word.remove_prefix(equals + 1);
-    for (const std::string_view level : {"trace", "debug", "info", "warn", "error", "off"}) {
-      if (word != level) continue;
-      if (target.empty()) general = level;
-      if (target == "lucidd") own = level;
-    }
-  }
-  return own.empty() ? general : own;
 }
 
 bool is_loopback(const std::string& host) {

@@ -53,8 +53,6 @@ struct Remote {
 };
 /// Errors: as load_settings.
 [[nodiscard]] Result<Remote> load_remote(const CommandLine& line, const Environment& environment);
-/// The level that RUST_LOG means for lucidd ("info,lucidd=debug"): empty when it says nothing.
-[[nodiscard]] std::string level_of_rust_log(std::string_view text);
 /// True for 127.0.0.0/8 and ::1.
 [[nodiscard]] bool is_loopback(const std::string& host);
 

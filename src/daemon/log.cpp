@@ -49,4 +49,22 @@ std::shared_ptr<spdlog::logger> make_log(const std::string& name, const std::str
   return log;
 }
 
+std::string level_of_rust_log(std::string_view text, std::string_view program) {
+  std::string general, own;
+  while (!text.empty()) {
+    const std::size_t end = std::min(text.find(','), text.size());
+    std::string_view word = text.substr(0, end);
+    text.remove_prefix(std::min(end + 1, text.size()));
+    const std::size_t equals = word.find('=');
+    const std::string_view target = equals == std::string_view::npos ? "" : word.substr(0, equals);
+    if (equals != std::string_view::npos) word.remove_prefix(equals + 1);
+    for (const std::string_view level : {"trace", "debug", "info", "warn", "error", "off"}) {
+      if (word != level) continue;
+      if (target.empty()) general = level;
+      if (target == program) own = level;
+    }
+  }
+  return own.empty() ? general : own;
+}
+
 }  // namespace phase::daemon

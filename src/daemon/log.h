@@ -15,4 +15,7 @@ namespace phase::daemon {
                                                        const std::string& format,
                                                        const std::string& level);
 
+/// The level that RUST_LOG means for `program` ("info,lucidd=debug"): empty when it says nothing.
+[[nodiscard]] std::string level_of_rust_log(std::string_view text, std::string_view program);
+
 }  // namespace phase::daemon

@@ -1,0 +1,117 @@
+#include "command_line.h"
+
+#include <cstdlib>
+
+#include <CLI/CLI.hpp>
+
+#include "daemon/log.h"
+
+namespace phase::ambient_vcp {
+namespace {
+
+constexpr const char* kExamples = R"(
+Examples:
+  ambient-vcp coordinator                       # API, scheduler and dashboard at http://127.0.0.1:3000
+  ambient-vcp node --id node-us-1 --region us-west --coordinator-url http://127.0.0.1:3000 \
+      --join-token jt_...                       # as POST /api/v1/nodes answers it
+  ambient-vcp health                            # can this machine take jobs?
+Environment: VCP_API_URL, VCP_JOIN_TOKEN, RUST_LOG.
+)";
+
+void add_places(CLI::App& verb, NodeFlags& out) {
+  verb.add_option("--data-dir", out.data_dir, "Where the node keeps its key and its records");
+  verb.add_option("--worker-path", out.worker_path, "The program phase-worker")->group("");
+  verb.add_option("--sys-root", out.sys_root, "Where sensors are read (default /sys)")->group("");
+  verb.add_option("--proc-root", out.proc_root, "Where use is read (default /proc)")->group("");
+}
+
+void add_coordinator_url(CLI::App& verb, NodeFlags& out) {
+  verb.add_option("--coordinator-url", out.coordinator_url, "The coordinator's address")
+      ->envname("VCP_API_URL");
+}
+
+void add_node(CLI::App& app, CommandLine& out) {
+  CLI::App& verb = *app.add_subcommand("node", "Take part in a coordinator's fleet");
+  NodeFlags& node = out.node;
+  verb.callback([&out] { out.verb = Verb::node; });
+  verb.add_option("-i,--id", node.id, "The node's name in its fleet")->required();
+  verb.add_option("-r,--region", node.region, "Where it stands (default us-west)");
+  verb.add_option("-t,--node-type", node.type, "What it is for (default compute)")
+      ->check(CLI::IsMember({"compute", "gateway", "storage", "validator", "open_internet", "any",
+                             "feen_resonator"}));
+  add_coordinator_url(verb, node);
+  verb.add_option("--join-token", node.join_token,
+                  "Of the answer to POST /api/v1/nodes; for the first start only")
+      ->envname("VCP_JOIN_TOKEN");
+  verb.add_flag("--observability", node.observability, "Tell GET /node/status on 127.0.0.1");
+  verb.add_option("--observability-port", node.observability_port, "Its port (default 9090)");
+  verb.add_option("--jobs", node.jobs, "Jobs at once (default: one per core)")
+      ->check(CLI::Range(1, 256));
+  verb.add_option("--memory-mb", node.memory_mb, "Memory of one job (default 512)")
+      ->check(CLI::Range(1, 4096));
+  verb.add_option("--max-seconds", node.max_seconds, "Time of one job (default 3600)")
+      ->check(CLI::Range(1, 3600));
+  verb.add_option("--bandwidth-mbps", node.bandwidth_mbps,
+                  "What you say your link carries; placement uses what is measured")
+      ->check(CLI::Range(0, 1'000'000));
+  verb.add_option("--drain-seconds", node.drain_seconds,
+                  "After SIGTERM running jobs have so long (default 30)")
+      ->check(CLI::Range(0, 3600));
+  add_places(verb, node);
+}
+
+void add_coordinator(CLI::App& app, CommandLine& out) {
+  CLI::App& verb = *app.add_subcommand("coordinator", "API, scheduler and dashboard of a fleet");
+  verb.alias("api-server");
+  verb.callback([&out] { out.verb = Verb::coordinator; });
+  verb.add_option("-c,--cluster-id", out.coordinator.cluster_id, "Its name (default \"default\")");
+  verb.add_option("-s,--strategy", out.coordinator.strategy, "How nodes are chosen")
+      ->check(CLI::IsMember({"weighted", "round-robin", "least-loaded", "latency-aware"}));
+}
+
+void add_others(CLI::App& app, CommandLine& out) {
+  CLI::App& health = *app.add_subcommand("health", "Can this machine take jobs?");
+  health.callback([&out] { out.verb = Verb::health; });
+  health.add_option("-i,--id", out.node.id, "Of this node (default: none; a new folder)");
+  add_coordinator_url(health, out.node);
+  add_places(health, out.node);
+  CLI::App& info = *app.add_subcommand("info", "What is known here of a node of this machine");
+  info.callback([&out] { out.verb = Verb::info; });
+  info.add_option("-i,--id", out.node.id, "The node's name")->required();
+  add_places(info, out.node);
+  CLI::App& gateway = *app.add_subcommand("gateway", "Relay sessions (not available yet)");
+  gateway.callback([&out] { out.verb = Verb::gateway; });
+  gateway.allow_extras();
+}
+
+}  // namespace
+
+std::variant<CommandLine, int> parse_command_line(int argc, const char* const* argv) {
+  CommandLine out;
+  CLI::App app("Ambient VCP: a coordinator that measures, places, runs, verifies and credits",
+               "ambient-vcp");
+  app.footer(kExamples);
+  app.set_version_flag("--version", "ambient-vcp " PHASE_VERSION);
+  app.require_subcommand(1);
+  app.fallthrough();
+  app.add_option("--log-level", out.log_level, "trace, debug, info, warn, error, off")
+      ->check(CLI::IsMember({"trace", "debug", "info", "warn", "error", "off"}));
+  app.add_option("--log-format", out.log_format, "text or json")
+      ->check(CLI::IsMember({"text", "json"}));
+  add_node(app, out);
+  add_coordinator(app, out);
+  add_others(app, out);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error) == 0 ? 0 : kExitUsage;
+  }
+  if (out.log_level.empty()) {
+    const char* const wish = std::getenv("RUST_LOG");
+    out.log_level = daemon::level_of_rust_log(wish == nullptr ? "" : wish, "ambient_vcp");
+  }
+  if (out.log_level.empty()) out.log_level = "info";
+  return out;
+}
+
+}  // namespace phase::ambient_vcp

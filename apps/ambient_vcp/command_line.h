@@ -1,0 +1,53 @@
+// command_line.h — what the user typed, read and checked in form; nothing is done yet.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <variant>
+
+namespace phase::ambient_vcp {
+
+enum class Verb : std::uint8_t { node, coordinator, health, info, gateway };
+
+/// Flags of `node`; `health` and `info` share the places.
+struct NodeFlags {
+  std::string id;
+  std::string region = "us-west";
+  std::string type = "compute";
+  std::optional<std::string> coordinator_url;  ///< --coordinator-url, else VCP_API_URL
+  std::optional<std::string> join_token;       ///< --join-token, else VCP_JOIN_TOKEN
+  std::filesystem::path data_dir;              ///< empty: by the node's id
+  bool observability = false;
+  std::uint16_t observability_port = 9090;
+  std::uint64_t jobs = 0;            ///< at once; 0: one per core
+  std::uint64_t memory_mb = 512;     ///< of one job
+  std::uint64_t max_seconds = 3600;  ///< of one job
+  std::uint64_t bandwidth_mbps = 0;  ///< claimed; the coordinator measures
+  std::uint64_t drain_seconds = 30;
+  std::filesystem::path worker_path;
+  std::filesystem::path sys_root = "/sys", proc_root = "/proc";
+};
+
+struct CoordinatorFlags {
+  std::string cluster_id = "default";
+  std::string strategy = "weighted";
+};
+
+struct CommandLine {
+  Verb verb = Verb::health;
+  NodeFlags node;
+  CoordinatorFlags coordinator;
+  std::string log_level;  ///< --log-level, else RUST_LOG, else info
+  std::string log_format = "text";
+};
+
+/// Exit status of a wrong command line.
+inline constexpr int kExitUsage = 2;
+
+/// The command line, or the status to exit with: 0 after --help or --version (printed on stdout),
+/// kExitUsage after an error (printed on stderr).
+[[nodiscard]] std::variant<CommandLine, int> parse_command_line(int argc, const char* const* argv);
+
+}  // namespace phase::ambient_vcp

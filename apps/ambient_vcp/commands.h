@@ -1,0 +1,47 @@
+// commands.h — one function for each verb: its exit status, or why not.
+#pragma once
+
+#include <optional>
+
+#include "base/random.h"
+#include "base/system_clock.h"
+#include "command_line.h"
+#include "http_client/http_client.h"
+#include "identity/identity.h"
+#include "node/local_node.h"
+#include "vcp/telemetry/meter.h"
+
+namespace phase::ambient_vcp {
+
+inline constexpr const char* kAgent = "ambient-vcp/" PHASE_VERSION;
+
+[[nodiscard]] Result<int> node_command(const CommandLine& line);
+[[nodiscard]] Result<int> coordinator_command(const CommandLine& line);
+[[nodiscard]] Result<int> health_command(const CommandLine& line);
+[[nodiscard]] Result<int> info_command(const CommandLine& line);
+
+/// --data-dir, else <data>/ambient-vcp/nodes/<id>, <data> being /var/lib for root, else
+/// XDG_DATA_HOME or ~/.local/share. Errors: Code::invalid_argument without a home.
+[[nodiscard]] Result<std::filesystem::path> node_folder(const NodeFlags& flags);
+/// Errors: those of parse_url, with what to do.
+[[nodiscard]] Result<http_client::Url> coordinator_url(const std::string& text);
+
+/// A node's own things. Lives as long as what uses them.
+struct NodeWorld {
+  /// Makes folder and keys when missing. Errors: those of make_folder and load_or_create_key.
+  [[nodiscard]] static Result<std::unique_ptr<NodeWorld>> make(asio::any_io_executor executor,
+                                                               const NodeFlags& flags);
+  NodeWorld(asio::any_io_executor executor, vcp::Meter::Roots roots)
+      : clock(std::move(executor)), meter(clock, std::move(roots)) {}
+
+  SystemClock clock;
+  SystemRandom random;
+  vcp::Meter meter;
+  std::filesystem::path folder;
+  std::optional<identity::KeyPair> key;
+  worker::CacheKey cache_key{};
+};
+/// Worker, resources and ceilings; whom it serves is the agent's.
+[[nodiscard]] node::LocalOptions local_options(const NodeFlags& flags, const NodeWorld& world);
+
+}  // namespace phase::ambient_vcp
