@@ -77,12 +77,13 @@ void append_field(std::string& text, std::string_view name, std::string_view val
   text += "\r\n";
 }
 
+bool has(const Headers& headers, std::string_view name) {
+  return std::ranges::any_of(headers, [name](const auto& one) { return same(one.first, name); });
+}
+
 void append_default(std::string& text, std::string_view name, std::string_view value,
                     const Headers& first, const Headers& second) {
-  const auto given = [name](const Headers& headers) {
-    return std::ranges::any_of(headers, [name](const auto& one) { return same(one.first, name); });
-  };
-  if (!given(first) && !given(second)) {
+  if (!has(first, name) && !has(second, name)) {
     append_field(text, name, value);
   }
 }
@@ -218,7 +219,9 @@ std::string head_text(int status, std::string_view content_type, std::optional<s
     append_field(text, name, value);
   }
   for (const auto& [name, value] : second) {
-    append_field(text, name, value);
+    if (!has(first, name)) {
+      append_field(text, name, value);
+    }
   }
   if (length && status != 204) {
     text += "Content-Length: " + std::to_string(*length) + "\r\n";

@@ -125,7 +125,7 @@ class Router {
   /// `passed_on`: request headers that handlers see, in lower case.
   explicit Router(std::vector<std::string> passed_on = {}) : header_names_(std::move(passed_on)) {}
   void add(Route route) { routes_.push_back(std::move(route)); }
-  /// Stands in every reply, also in refusals and before streams.
+  /// Stands in every reply that does not say it itself, also in refusals and before streams.
   void add_header(std::string name, std::string value) {
     headers_.emplace_back(std::move(name), std::move(value));
   }

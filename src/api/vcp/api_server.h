@@ -33,16 +33,8 @@ struct Rates {
   Rate task{30, 10};     ///< RATE_LIMIT_TASK_…
   Rate proof{15, 3};     ///< RATE_LIMIT_PROOF_…
   Rate general{60, 10};  ///< RATE_LIMIT_GENERAL_…
+  Rate read{600, 100};   ///< RATE_LIMIT_READ_…: GET by an account; a dashboard asks often
 };
-
-/// A page of the dashboard and its files.
-struct PageFile {
-  int status = 200;
-  std::string content_type, bytes;
-  std::string cache_control = "no-cache";
-};
-/// By path, "/" or "/assets/app.js"; nothing for an unknown one.
-using PageSource = std::function<std::optional<PageFile>(std::string_view path)>;
 
 struct ApiOptions {
   std::string address = "127.0.0.1";
@@ -56,7 +48,8 @@ struct ApiOptions {
   Rates rates;
   std::size_t connections_max = 1'024;
   std::size_t event_streams_max = 256;  ///< at once
-  PageSource page = {};                 ///< absent: no dashboard
+  /// Adds the routes of pages, after those of the API: dashboard::add_routes. Absent: none.
+  std::function<Result<void>(http::Router&)> pages = {};
 };
 /// What CORS_ALLOWED_ORIGINS, TRUSTED_PROXY_CIDRS, RATE_LIMIT_… and PORT say.
 /// Errors: Code::invalid_argument naming the variable.
@@ -73,7 +66,8 @@ class ApiServer {
     Accounts& accounts;
     std::shared_ptr<spdlog::logger> log;
   };
-  /// Listens. Errors: those of http::Server::listen; Code::invalid_argument for a bad option.
+  /// Listens. Errors: those of http::Server::listen and of `pages`; Code::invalid_argument for a
+  /// bad option.
   [[nodiscard]] static Result<std::unique_ptr<ApiServer>> start(World world, ApiOptions options);
   /// Closes connections. Handlers that wait end by what they wait for.
   ~ApiServer();
@@ -81,7 +75,8 @@ class ApiServer {
   ApiServer& operator=(const ApiServer&) = delete;
 
   [[nodiscard]] std::uint16_t port() const noexcept;
-  /// Takes no new connection and ends event streams; `connections` falls to 0.
+  /// Takes no new connection, lets answers on their way go out, and ends event streams:
+  /// `connections` falls to 0.
   void drain();
   [[nodiscard]] std::size_t connections() const noexcept;
 

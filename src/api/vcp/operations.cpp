@@ -1,0 +1,286 @@
+// The table of the API. A request is routed, checked and described from its row, so none of these
+// can say another thing than the rest.
+#include "api/vcp/call_internal.h"
+#include "api/vcp/operation.h"
+#include "api/vcp/shapes.h"
+
+namespace phase::vcp::api {
+namespace {
+
+using enum http::Method;
+using List = std::vector<Operation>;
+
+constexpr std::size_t kCursorBytesMax = 256;
+
+Answer ok(Schema body, std::string about = "done") {
+  return {200, std::move(about), std::move(body)};
+}
+Answer made(Schema body) {
+  return {201, "made", std::move(body)};
+}
+
+std::vector<QueryField> paged(std::vector<QueryField> more = {}) {
+  more.push_back({"limit", Schema::integer(1, kPageMax), "items of one page; 100 when left out"});
+  more.push_back({"after", Schema::text(0, kCursorBytesMax), "X-Next-Cursor of an earlier page"});
+  return more;
+}
+
+Operation operation(http::Method method, std::string path, std::string id, std::string group,
+                    std::string summary, Run run, std::vector<Answer> answers) {
+  Operation out;
+  out.method = method;
+  out.path = std::move(path);
+  out.id = std::move(id);
+  out.group = std::move(group);
+  out.summary = std::move(summary);
+  out.answers = std::move(answers);
+  out.run = run;
+  return out;
+}
+
+Operation takes(Operation from, Schema body, std::uint64_t bytes_max = kBodyBytesMax) {
+  from.body = std::move(body);
+  from.body_bytes_max = bytes_max;
+  return from;
+}
+
+Operation by(Operation from, Who who, std::string scope, Tier tier) {
+  from.who = who;
+  from.scope = std::move(scope);
+  from.tier = tier;
+  return from;
+}
+
+Operation open(Operation from, Tier tier = Tier::general) {
+  return by(std::move(from), Who::anybody, "", tier);
+}
+
+void add_auth(List& all) {
+  const std::string base = "/api/v1/auth/";
+  all.push_back(open(operation(
+      get, base + "status", "authStatus", "auth", "Whether there is an administrator yet",
+      auth_status, {ok(Schema::object("AuthStatus", {{"admin_exists", Schema::boolean()}}))})));
+  all.push_back(open(takes(operation(post, base + "bootstrap", "bootstrap", "auth",
+                                     "Make the first administrator with the code of the console",
+                                     auth_bootstrap, {made(shapes::user())}),
+                           shapes::bootstrap()),
+                     Tier::auth));
+  all.push_back(open(takes(operation(post, base + "register", "register", "auth", "Make an account",
+                                     auth_register, {made(shapes::registered())}),
+                           shapes::registration()),
+                     Tier::auth));
+  all.push_back(open(takes(operation(post, base + "login", "login", "auth", "Begin a session",
+                                     auth_login, {ok(shapes::session())}),
+                           shapes::credentials(true)),
+                     Tier::auth));
+  Operation refresh = open(takes(operation(post, base + "refresh", "refresh", "auth",
+                                           "Go on with a session; the refresh token is used up",
+                                           auth_refresh, {ok(shapes::session())}),
+                                 shapes::refresh()),
+                           Tier::auth);
+  refresh.body_optional = true;
+  all.push_back(std::move(refresh));
+  all.push_back(operation(post, base + "logout", "logout", "auth", "End this session", auth_logout,
+                          {ok(shapes::texts("Message", {"message"}))}));
+  Operation who =
+      operation(get, base + "me", "me", "auth", "Who asks", auth_me, {ok(shapes::me())});
+  all.push_back(std::move(who));
+  all.push_back(operation(get, base + "api-keys", "listApiKeys", "auth", "One's API keys",
+                          list_keys, {ok(Schema::array(shapes::api_key(false)))}));
+  all.push_back(takes(operation(post, base + "api-keys", "addApiKey", "auth", "Make an API key",
+                                add_key, {made(shapes::api_key(true))}),
+                      shapes::new_key()));
+  all.push_back(operation(remove, base + "api-keys/{key_id}", "removeApiKey", "auth",
+                          "Revoke an API key", remove_key,
+                          {ok(shapes::texts("KeyRevoked", {"message", "key_id"}))}));
+  all.push_back(by(operation(get, base + "api-key/validate", "validateApiKey", "auth",
+                             "Whose API key this is", validate_key, {ok(shapes::validated_key())}),
+                   Who::key, "", Tier::general));
+}
+
+void add_nodes(List& all) {
+  const std::string base = "/api/v1/nodes";
+  const auto changed = [&](std::string word, std::string summary, Run run, Schema body) {
+    all.push_back(by(operation(post, base + "/{node_id}/" + word, word + "Node", "nodes",
+                               std::move(summary), run, {ok(std::move(body))}),
+                     Who::user, "nodes:write", Tier::node));
+  };
+  Operation add = by(takes(operation(post, base, "registerNode", "nodes",
+                                     "Register a node; the answer has its join token",
+                                     register_node, {made(shapes::registered_node())}),
+                           shapes::node_registration()),
+                     Who::user, "nodes:write", Tier::node);
+  add.idempotent = true;
+  all.push_back(std::move(add));
+  Operation list = by(operation(get, base, "listNodes", "nodes", "All nodes, newest first",
+                                list_nodes, {ok(Schema::array(shapes::node_info()))}),
+                      Who::user, "nodes:read", Tier::node);
+  list.query = paged({{"status", Schema::words({"online", "offline", "rejected"}), "only these"},
+                      {"region", Schema::text(1, kRegionBytesMax), "only these"},
+                      {"type", shapes::node_types(), "only these"}});
+  all.push_back(std::move(list));
+  all.push_back(by(operation(get, base + "/{node_id}", "getNode", "nodes", "One node", get_node,
+                             {ok(shapes::node_info())}),
+                   Who::user, "nodes:read", Tier::node));
+  all.push_back(by(operation(remove, base + "/{node_id}", "removeNode", "nodes", "Remove a node",
+                             remove_node, {ok(shapes::texts("NodeGone", {"message", "node_id"}))}),
+                   Who::user, "nodes:write", Tier::node));
+  changed("reject", "Refuse a node", reject_node,
+          shapes::texts("NodeRejected", {"message", "node_id", "status"}));
+  changed("cordon", "Place nothing more on it", cordon_node, shapes::node_info());
+  changed("uncordon", "Place on it again", uncordon_node, shapes::node_info());
+  changed("drain", "Cordon it, and let it finish", drain_node, shapes::node_info());
+  all.push_back(by(operation(put, base + "/{node_id}/heartbeat", "heartbeat", "nodes",
+                             "What the coordinator knows of one's node; the heartbeat itself comes "
+                             "over the node's connection",
+                             heartbeat, {ok(shapes::heartbeat())}),
+                   Who::user, "nodes:write", Tier::general));
+}
+
+void add_tasks(List& all) {
+  const std::string base = "/api/v1/tasks";
+  Operation add = by(takes(operation(post, base, "submitTask", "tasks", "Submit a task",
+                                     submit_task, {made(shapes::task_info())}),
+                           shapes::task_submission(), kTaskBodyBytesMax),
+                     Who::user, "tasks:write", Tier::task);
+  add.idempotent = true;
+  all.push_back(std::move(add));
+  Operation list = by(operation(get, base, "listTasks", "tasks", "One's tasks, newest first",
+                                list_tasks, {ok(Schema::array(shapes::task_info()))}),
+                      Who::user, "tasks:read", Tier::task);
+  list.query =
+      paged({{"status", Schema::words({"pending", "running", "completed", "failed", "cancelled"}),
+              "only these"},
+             {"type", shapes::task_types(), "only these"}});
+  all.push_back(std::move(list));
+  all.push_back(by(operation(get, base + "/{task_id}", "getTask", "tasks", "One task", get_task,
+                             {ok(shapes::task_info())}),
+                   Who::user, "tasks:read", Tier::task));
+  all.push_back(
+      by(operation(remove, base + "/{task_id}", "cancelTask", "tasks", "Cancel a task", cancel_task,
+                   {ok(shapes::texts("TaskCancelled", {"message", "task_id"}))}),
+         Who::user, "tasks:write", Tier::task));
+  all.push_back(by(operation(get, base + "/{task_id}/receipts", "taskReceipts", "tasks",
+                             "What the nodes signed, and whether it holds", task_receipts,
+                             {ok(Schema::array(shapes::receipt()))}),
+                   Who::user, "tasks:read", Tier::task));
+  Operation follow = by(operation(get, base + "/{task_id}/events", "taskEvents", "tasks",
+                                  "What happens to a task, until its end", task_events,
+                                  {{200, "events", {}, "text/event-stream"}}),
+                        Who::user, "tasks:read", Tier::task);
+  follow.stream = true;
+  all.push_back(std::move(follow));
+  Operation upload = by(operation(post, "/api/v1/modules", "uploadModule", "tasks",
+                                  "Keep a module, so that tasks can name it", upload_module,
+                                  {made(shapes::module())}),
+                        Who::user, "tasks:write", Tier::task);
+  upload.body_type = "application/wasm";
+  upload.body_bytes_max = kModuleBytesMax;
+  all.push_back(std::move(upload));
+}
+
+void add_cluster(List& all) {
+  const std::string base = "/api/v1/";
+  Operation follow = by(
+      operation(get, base + "events", "events", "cluster", "What happens, as far as one may see it",
+                all_events, {{200, "events", {}, "text/event-stream"}}),
+      Who::user, "tasks:read", Tier::general);
+  follow.stream = true;
+  all.push_back(std::move(follow));
+  all.push_back(by(operation(get, base + "cluster/stats", "clusterStats", "cluster",
+                             "The fleet in figures", cluster_stats, {ok(shapes::cluster_stats())}),
+                   Who::user, "nodes:read", Tier::general));
+  all.push_back(by(operation(get, base + "cluster/series", "clusterSeries", "cluster",
+                             "Figures over time, oldest first", cluster_series,
+                             {ok(Schema::array(shapes::series_point()))}),
+                   Who::user, "nodes:read", Tier::general));
+  all.push_back(
+      by(takes(operation(put, base + "cluster/strategy", "setStrategy", "cluster",
+                         "Choose how tasks are placed", set_strategy, {ok(shapes::strategy())}),
+               shapes::strategy()),
+         Who::admin, "admin", Tier::general));
+  all.push_back(open(operation(get, base + "mesh", "mesh", "cluster", "Where nodes dial", get_mesh,
+                               {ok(shapes::mesh())})));
+  all.push_back(by(operation(get, base + "credits", "credits", "credits", "One's balance",
+                             get_credits, {ok(shapes::credits())}),
+                   Who::user, "tasks:read", Tier::general));
+  Operation entries = by(operation(get, base + "credits/entries", "creditEntries", "credits",
+                                   "One's entries of the ledger", credit_entries,
+                                   {ok(Schema::array(shapes::ledger_entry()))}),
+                         Who::user, "tasks:read", Tier::general);
+  entries.query = paged();
+  all.push_back(std::move(entries));
+  all.push_back(by(operation(get, base + "ledger/export", "exportLedger", "credits",
+                             "The whole ledger, one JSON object a line", export_ledger,
+                             {{200, "entries", {}, "application/jsonl"}}),
+                   Who::admin, "admin", Tier::general));
+}
+
+void add_admin(List& all) {
+  const std::string base = "/api/v1/admin/";
+  const auto admin = [](Operation from) {
+    return by(std::move(from), Who::admin, "admin", Tier::general);
+  };
+  Operation users = admin(operation(get, base + "users", "listUsers", "admin", "All accounts",
+                                    list_users, {ok(Schema::array(shapes::user()))}));
+  users.query = paged();
+  all.push_back(std::move(users));
+  all.push_back(admin(
+      takes(operation(post, base + "users/{user_id}/role", "setRole", "admin",
+                      "Make an administrator, or a user again", set_role, {ok(shapes::user())}),
+            shapes::role_change())));
+  Operation audit =
+      admin(operation(get, base + "audit-log", "auditLog", "admin", "Who did what, newest first",
+                      audit_log, {ok(Schema::array(shapes::audit_entry()))}));
+  audit.query = paged();
+  all.push_back(std::move(audit));
+  all.push_back(admin(takes(operation(post, base + "throttle-overrides", "throttleOverride",
+                                      "admin", "Another rate for an account or address",
+                                      throttle_override, {ok(shapes::throttle())}),
+                            shapes::throttle())));
+}
+
+/// Published paths whose work comes later.
+void add_not_yet(List& all) {
+  const std::string base = "/api/v1/";
+  const std::tuple<http::Method, std::string, std::string, Tier> later[] = {
+      {post, "proofs/verify", "verifyProof", Tier::proof},
+      {post, "tasks/{task_id}/result", "postResult", Tier::task},
+      {get, "nodes/{node_id}/heartbeat/activity", "nodeActivity", Tier::general},
+      {get, "nodes/{node_id}/gateway-sessions", "gatewaySessions", Tier::general},
+      {post, "connect-sessions/start", "startConnectSession", Tier::general},
+      {get, "connect-sessions/{session_id}", "getConnectSession", Tier::general},
+      {post, "connect-sessions/{session_id}/heartbeat", "connectHeartbeat", Tier::general},
+      {post, "connect-sessions/{session_id}/stop", "stopConnectSession", Tier::general}};
+  for (const auto& [method, path, id, tier] : later) {
+    Operation one = by(operation(method, base + path, id, "not yet", "Not available yet",
+                                 not_available, {{501, "not available yet", shapes::error()}}),
+                       Who::user, "tasks:read", tier);
+    one.body_bytes_max = method == post ? kBodyBytesMax * 4 : 0;
+    all.push_back(std::move(one));
+  }
+}
+
+}  // namespace
+
+std::vector<Operation> all_operations() {
+  List all;
+  all.push_back(open(operation(get, "/api/v1/health", "health", "cluster", "Whether it answers",
+                               get_health, {ok(shapes::health())}),
+                     Tier::none));
+  add_auth(all);
+  add_nodes(all);
+  add_tasks(all);
+  add_cluster(all);
+  add_admin(all);
+  add_not_yet(all);
+  all.push_back(open(operation(get, "/api-docs/openapi.json", "openapi", "cluster", "This document",
+                               get_openapi, {ok(Schema::anything())})));
+  all.push_back(
+      by(operation(get, "/metrics", "metrics", "cluster", "Figures for Prometheus (0.0.4)",
+                   get_metrics, {{200, "figures", {}, "text/plain"}}),
+         Who::admin, "admin", Tier::general));
+  return all;
+}
+
+}  // namespace phase::vcp::api
