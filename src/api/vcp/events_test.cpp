@@ -62,8 +62,7 @@ TEST_F(ApiEvents, AStreamGoesOnAfterTheLastEventSeen) {
   const std::string all = wire.read();
   EXPECT_EQ(all.find("id: 3\n"), std::string::npos) << all;
   EXPECT_NE(all.find("id: 4\n"), std::string::npos) << all;
-  const Open restarted =
-      watch("/api/v1/tasks/" + id + "/events", ada + "Last-Event-ID: 4000\r\n");
+  const Open restarted = watch("/api/v1/tasks/" + id + "/events", ada + "Last-Event-ID: 4000\r\n");
   EXPECT_NE(restarted.read().find("id: 1\n"), std::string::npos) << "numbers of an earlier process";
   EXPECT_EQ(get("/api/v1/tasks/" + id + "/events", ada + "Last-Event-ID: x\r\n").status, 422);
 }
