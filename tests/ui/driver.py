@@ -5,6 +5,7 @@ import http.client
 import json
 import shutil
 import signal
+import socket
 import subprocess
 import time
 
@@ -37,6 +38,17 @@ def wait_until(what, seconds, condition, why=lambda: ""):
         if time.monotonic() > end:
             raise Problem(f"waited {seconds} s for: {what}{last}{why()}")
         time.sleep(0.05)  # tidy: allow(sleep): another process tells nobody what it shows
+
+
+def expect(what, good):
+    if not good:
+        raise Problem(what)
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
 
 
 class Browser:
@@ -130,6 +142,20 @@ class Browser:
     def log(self, kind):
         """Entries since the last call: of `browser` or `performance`."""
         return self.command("POST", "/se/log", {"type": kind})
+
+    def watch(self, url):
+        """What the console said since the last call. Fails on requests to anybody but `url`."""
+        wrong = [entry["message"] for entry in self.log("browser")
+                 if entry["level"] in ("SEVERE", "WARNING")]
+        requested = []
+        for entry in self.log("performance"):
+            event = json.loads(entry["message"])["message"]
+            if event["method"] == "Network.requestWillBeSent":
+                requested.append(event["params"]["request"]["url"])
+        away = [asked for asked in requested
+                if not asked.startswith((url + "/", "data:", f"blob:{url}/"))]
+        expect(f"requests went elsewhere: {away}", not away)
+        return wrong
 
     def size(self, width, height, dark=False):
         """As a device of that size, also below the least width of a window."""

@@ -15,7 +15,6 @@ import os
 import pathlib
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -24,7 +23,7 @@ import urllib.error
 import urllib.request
 
 import driver
-from driver import Problem
+from driver import Problem, expect, free_port
 
 START_SECONDS, STOP_SECONDS, REQUEST_SECONDS = 60, 30, 30
 ENTER, TAB, ESCAPE = "\ue007", "\ue004", "\ue00c"
@@ -39,17 +38,6 @@ def cache_default():
         home = os.environ.get("XDG_CACHE_HOME") or str(pathlib.Path.home() / ".cache")
         cache = f"{home}/phase-build"
     return pathlib.Path(cache)
-
-
-def expect(what, good):
-    if not good:
-        raise Problem(what)
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 class Node:
@@ -122,7 +110,6 @@ class Page:
 
     def __init__(self, browser, node, shots):
         self.browser, self.node, self.shots = browser, node, shots
-        self.requested = []
         browser.size(1280, 800)
         browser.open("about:blank")  # away from the browser's own page, or another node's
         for kind in ("browser", "performance"):
@@ -160,16 +147,7 @@ class Page:
 
     def watch(self):
         """Fails on what the console said and on requests that went elsewhere."""
-        wrong = [entry["message"] for entry in self.browser.log("browser")
-                 if entry["level"] in ("SEVERE", "WARNING")]
-        for entry in self.browser.log("performance"):
-            event = json.loads(entry["message"])["message"]
-            if event["method"] == "Network.requestWillBeSent":
-                self.requested.append(event["params"]["request"]["url"])
-        away = [url for url in self.requested
-                if not url.startswith((self.node.url + "/", "data:", f"blob:{self.node.url}/"))]
-        expect(f"requests went elsewhere: {away}", not away)
-        return wrong
+        return self.browser.watch(self.node.url)
 
     def quiet(self):
         wrong = self.watch()

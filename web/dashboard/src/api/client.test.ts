@@ -142,3 +142,23 @@ describe("a session with another coordinator", () => {
     expect(client.credentials(true).headers).toEqual({});
   });
 });
+
+describe("asked too often", () => {
+  const limited = (seconds: string): Response =>
+    json(429, { error: "rate_limited", message: "slow down" }, { "Retry-After": seconds });
+  it("a look waits as long as it is told, a few times", async () => {
+    const waits: number[] = [];
+    const { send } = server((_, count) => (count < 3 ? limited("2") : json(200, [1])));
+    const client = new Client("", send, async (milliseconds) => void waits.push(milliseconds));
+    expect(await client.get("/nodes")).toEqual([1]);
+    expect(waits).toEqual([2000, 2000]);
+  });
+  it("it gives up when it does not end, when the wait is long, or when it would write", async () => {
+    for (const [seconds, method, asked] of [["2", "GET", 3], ["60", "GET", 1], ["2", "POST", 1], ["x", "GET", 1]] as const) {
+      const { send, seen } = server(() => limited(seconds));
+      const client = new Client("", send, async () => undefined);
+      expect((await caught(client.raw(method, "/nodes"))).status).toBe(429);
+      expect(seen).toHaveLength(asked);
+    }
+  });
+});

@@ -16,6 +16,8 @@ export interface Answer<T> {
   next: string; // cursor of the next page; empty at the end
 }
 
+const attemptsMax = 3;
+const waitSecondsMax = 10;
 const csrf = { "X-VCP-CSRF": "1" };
 
 export class Client {
@@ -31,6 +33,8 @@ export class Client {
   constructor(
     origin: string,
     private readonly send: Fetch = (input, init) => fetch(input, init),
+    private readonly wait: (milliseconds: number) => Promise<void> = (milliseconds) =>
+      new Promise((done) => setTimeout(done, milliseconds)),
   ) {
     this.base = `${origin.replace(/\/+$/, "")}/api/v1`;
     this.cookies = origin === "";
@@ -79,11 +83,23 @@ export class Client {
     }
   }
 
+  /** As `exchange`, asking again when it was asked too often and the wait is short. */
+  private async patient(method: string, path: string, init: RequestInit): Promise<Response> {
+    for (let attempt = 1; ; attempt += 1) {
+      const response = await this.exchange(method, path, init);
+      const seconds = Number(response.headers.get("Retry-After") ?? "");
+      const soon = seconds > 0 && seconds <= waitSecondsMax && attempt < attemptsMax;
+      if (method !== "GET" || response.status !== 429 || !soon) return response;
+      await this.wait(seconds * 1000);
+      if (init.signal?.aborted) return response;
+    }
+  }
+
   /** As `exchange`, renewing the session once when it is over. Errors: ApiError. */
   async raw(method: string, path: string, init: RequestInit = {}): Promise<Response> {
-    let response = await this.exchange(method, path, init);
+    let response = await this.patient(method, path, init);
     if (response.status === 401 && (await this.renew())) {
-      response = await this.exchange(method, path, init);
+      response = await this.patient(method, path, init);
     }
     if (response.ok) return response;
     const error = errorOf(response.status, await response.text(), response.headers.get("Retry-After"));
@@ -151,7 +167,7 @@ export class Client {
   }
   /** Without an account: who nobody is yet. Errors: ApiError. */
   async open<T>(method: string, path: string, body?: unknown): Promise<T> {
-    const response = await this.exchange(method, path, body === undefined ? {} : this.json(body));
+    const response = await this.patient(method, path, body === undefined ? {} : this.json(body));
     const text = await response.text();
     if (!response.ok) throw errorOf(response.status, text, response.headers.get("Retry-After"));
     return JSON.parse(text) as T;

@@ -92,6 +92,7 @@ export function useResource<T>(path: string | null, topics: readonly string[] = 
         try {
           const { body, next } = await client.page<T>(path, abort.signal);
           if (abort.signal.aborted) return;
+          live.keep(path, body, next);
           setState({ path, data: body, next, error: null });
         } catch (cause) {
           if (abort.signal.aborted) return;
@@ -120,9 +121,10 @@ export function useResource<T>(path: string | null, topics: readonly string[] = 
   }, [client, live, path, wanted]);
   const reload = useCallback(() => asked.current(), []);
   const current = state.path === path;
+  const before = live.kept(path);
   return {
-    data: current ? state.data : null,
-    next: current ? state.next : "",
+    data: (current ? state.data : null) ?? (before ? (before.body as T) : null),
+    next: current && state.data ? state.next : (before?.next ?? ""),
     error: current ? state.error : null,
     reload,
   };

@@ -4,6 +4,7 @@ import type { Client } from "../api/client";
 import { follow, type ServerEvent } from "../api/sse";
 
 export const eventsShownMax = 300;
+export const answersKeptMax = 40;
 
 export interface Happening extends ServerEvent {
   seen: number; // unix ms, when this page got it
@@ -26,6 +27,8 @@ export class Live {
   private stop: () => void = () => undefined;
   live = false;
   recent: readonly Happening[] = [];
+  /** The last answers by path, so that a page one returns to is there at once. */
+  private readonly answers = new Map<string, { body: unknown; next: string }>();
 
   constructor(private readonly client: Client) {}
 
@@ -53,6 +56,16 @@ export class Live {
     this.stop();
     this.live = false;
     this.recent = [];
+    this.answers.clear();
+  }
+  keep(path: string, body: unknown, next: string): void {
+    this.answers.delete(path);
+    this.answers.set(path, { body, next });
+    const oldest = this.answers.keys().next();
+    if (this.answers.size > answersKeptMax && !oldest.done) this.answers.delete(oldest.value);
+  }
+  kept(path: string | null): { body: unknown; next: string } | null {
+    return (path !== null && this.answers.get(path)) || null;
   }
   listen(listener: (event: Happening) => void): () => void {
     this.listeners.add(listener);

@@ -2,34 +2,41 @@
 
 import { base64Text } from "./format";
 
-export interface Piece {
+export interface Printed {
   node: string;
+  attempt: number;
   stream: string; // stdout, stderr
   text: string;
 }
 export const outputCharsMax = 200_000;
+const streams = ["", "stdout", "stderr"]; // as numbered on the wire
 
-/** The text of an `output` event; null when it has none. */
-export function pieceOf(json: Record<string, unknown>): Piece | null {
-  const said = (name: string): string | null => (typeof json[name] === "string" ? (json[name] as string) : null);
-  const packed = said("data_base64") ?? said("bytes_base64");
-  let text = said("text") ?? said("data");
-  if (text === null && packed !== null) {
+/** Text by node, attempt and stream. Letters that events cut in two are put together again. */
+export class OutputLog {
+  private readonly decoders = new Map<string, TextDecoder>();
+  printed: readonly Printed[] = [];
+
+  /** Takes an `output` event. False: it is none, and nothing changed. */
+  take(json: Record<string, unknown>): boolean {
+    const { node_id: node, attempt, stream: number, data } = json;
+    const stream = typeof number === "number" ? streams[number] : undefined;
+    if (typeof node !== "string" || typeof attempt !== "number" || !stream || typeof data !== "string") return false;
+    const key = `${node}/${attempt}/${stream}`;
+    const decoder = this.decoders.get(key) ?? new TextDecoder();
+    this.decoders.set(key, decoder);
+    let text: string;
     try {
-      text = new TextDecoder().decode(base64Text(packed));
+      text = decoder.decode(base64Text(data), { stream: true });
     } catch {
-      return null;
+      return false; // no base64
     }
+    const at = this.printed.findIndex((one) => one.node === node && one.attempt === attempt && one.stream === stream);
+    const before = this.printed[at];
+    if (!before) this.printed = [...this.printed, { node, attempt, stream, text }];
+    else {
+      const longer = { ...before, text: (before.text + text).slice(-outputCharsMax) };
+      this.printed = this.printed.map((one, index) => (index === at ? longer : one));
+    }
+    return true;
   }
-  if (text === null) return null;
-  return { node: said("node_id") ?? "", stream: said("stream") ?? "stdout", text };
-}
-
-/** Adds a piece to what its node printed before; keeps the end when it gets too long. */
-export function append(all: readonly Piece[], piece: Piece): Piece[] {
-  const at = all.findIndex((one) => one.node === piece.node && one.stream === piece.stream);
-  const before = all[at];
-  if (!before) return [...all, piece];
-  const text = (before.text + piece.text).slice(-outputCharsMax);
-  return all.map((one, index) => (index === at ? { ...one, text } : one));
 }

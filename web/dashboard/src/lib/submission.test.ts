@@ -1,6 +1,6 @@
 import { expect, it } from "vitest";
 import { moduleProblem, moduleBytesMax } from "../api/upload";
-import { append, outputCharsMax, pieceOf } from "./output";
+import { OutputLog, outputCharsMax } from "./output";
 import { originOf } from "./settings";
 import { blankDraft, draftProblem, submissionOf } from "./submission";
 
@@ -46,15 +46,23 @@ it("files that cannot be modules are not sent", () => {
   expect(moduleProblem(9, Uint8Array.of(0x7f, 0x45, 0x4c, 0x46))).toMatch(/WebAssembly/);
   expect(moduleProblem(2, Uint8Array.of(0, 0x61))).toMatch(/WebAssembly/);
 });
-it("output is read from text and from base64, and put together by node", () => {
-  expect(pieceOf({ node_id: "a", stream: "stderr", text: "hi" })).toEqual({ node: "a", stream: "stderr", text: "hi" });
-  expect(pieceOf({ node_id: "a", data_base64: "aGk=" })).toEqual({ node: "a", stream: "stdout", text: "hi" });
-  expect(pieceOf({ node_id: "a", data_base64: "%" })).toBeNull();
-  expect(pieceOf({ node_id: "a" })).toBeNull();
-  const piece = (node: string, text: string) => ({ node, stream: "stdout", text });
-  const all = append(append(append([], piece("a", "1")), piece("b", "2")), piece("a", "3"));
-  expect(all).toEqual([piece("a", "13"), piece("b", "2")]);
-  expect(append(all, piece("a", "x".repeat(outputCharsMax)))[0]?.text).toHaveLength(outputCharsMax);
+it("output is put together by node, attempt and stream, also where letters are cut in two", () => {
+  const log = new OutputLog();
+  const bytes = [...new TextEncoder().encode("naïve ✓")];
+  const event = (part: number[], stream = 1, attempt = 1) => ({ node_id: "a", attempt, stream, data: btoa(String.fromCharCode(...part)) });
+  for (const byte of bytes) expect(log.take(event([byte]))).toBe(true);
+  expect(log.take(event([104, 105], 2))).toBe(true);
+  expect(log.take(event([33], 1, 2))).toBe(true);
+  expect(log.printed).toEqual([
+    { node: "a", attempt: 1, stream: "stdout", text: "naïve ✓" },
+    { node: "a", attempt: 1, stream: "stderr", text: "hi" },
+    { node: "a", attempt: 2, stream: "stdout", text: "!" },
+  ]);
+  for (const bad of [{}, { ...event([1]), data: "%" }, { ...event([1]), stream: 9 }, { ...event([1]), node_id: 3 }]) {
+    expect(log.take(bad)).toBe(false);
+  }
+  for (let at = 0; at < 5; at += 1) log.take(event(Array(outputCharsMax / 4).fill(120), 2));
+  expect(log.printed[1]?.text).toHaveLength(outputCharsMax);
 });
 it("an address of the API is an origin or nothing", () => {
   expect(originOf(" ")).toBe("");

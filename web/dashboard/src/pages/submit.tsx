@@ -89,7 +89,7 @@ function ComputationFields({ draft, set }: { draft: TaskDraft; set: Set }) {
 function Demands({ draft, set }: { draft: TaskDraft; set: Set }) {
   const figure = (label: string, name: "cores" | "memory" | "bandwidth" | "latency" | "health", hint: string, max: number) => (
     <Field label={label} hint={hint}>
-      {(ids) => <input {...ids} type="number" min={0} max={max} step="any" placeholder="any" value={draft[name]} onChange={(event) => set({ [name]: event.target.value })} />}
+      {(ids) => <input {...ids} type="number" min={0} max={max} step={name === "cores" ? 1 : "any"} placeholder="any" value={draft[name]} onChange={(event) => set({ [name]: event.target.value })} />}
     </Field>
   );
   return (

@@ -4,7 +4,7 @@ import { finalStates, type Run, type RunReceipt, type VcpTask } from "../api/typ
 import { base64Text, clock, credits, duration, energy, milliseconds, number, short, words } from "../lib/format";
 import { useAction, useApp, useResource } from "../lib/hooks";
 import { read } from "../lib/live";
-import { append, pieceOf, type Piece } from "../lib/output";
+import { OutputLog, type Printed } from "../lib/output";
 import { Badge, Confirm, download, Empty, Facts, Panel, Problem, Table, Waiting } from "../ui/parts";
 
 const steps = ["waiting for nodes", "running", "comparing", "re-running", "done"];
@@ -71,12 +71,13 @@ function Runs({ runs }: { runs: readonly Run[] }) {
 }
 
 /** What its runs print, while they do. */
-function useOutput(id: string, wanted: boolean): readonly Piece[] {
+function useOutput(id: string, wanted: boolean): readonly Printed[] {
   const { client } = useApp();
-  const [pieces, setPieces] = useState<readonly Piece[]>([]);
+  const [pieces, setPieces] = useState<readonly Printed[]>([]);
   useEffect(() => {
     if (!wanted) return undefined;
     setPieces([]);
+    const log = new OutputLog();
     return follow({
       open: (lastId, signal) =>
         client.raw("GET", `/tasks/${id}/events`, {
@@ -86,8 +87,7 @@ function useOutput(id: string, wanted: boolean): readonly Piece[] {
       onState: () => undefined,
       onEvent: (event) => {
         if (event.name !== "output") return;
-        const piece = pieceOf(read(event, Date.now()).json);
-        if (piece) setPieces((all) => append(all, piece));
+        if (log.take(read(event, Date.now()).json)) setPieces(log.printed);
       },
       endsItself: true,
     });
@@ -106,9 +106,10 @@ function Output({ task }: { task: VcpTask }) {
       )}
       {!result &&
         pieces.map((piece) => (
-          <div key={piece.node + piece.stream}>
+          <div key={`${piece.node}/${piece.attempt}/${piece.stream}`}>
             <p className="quiet">
-              {piece.node || "a node"}, {piece.stream}
+              {piece.node}
+              {piece.attempt > 1 && `, attempt ${piece.attempt}`}, {piece.stream}
             </p>
             <pre tabIndex={0} aria-label={`${piece.stream} of ${piece.node}`} data-output={piece.node}>
               {piece.text}
