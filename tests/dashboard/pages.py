@@ -371,7 +371,12 @@ def makes_a_key(pages):
     browser.until("the key", lambda: browser.all(".copy textarea"))
     key = browser.run("return document.querySelector('.copy textarea').value")
     expect("it has its form", key.startswith("vcp_") and len(key) == 36)
-    pages.press("Revoke")
+    browser.until("its row", lambda: browser.run("""
+        const row = [...document.querySelectorAll("tr[data-key]")]
+            .find((one) => one.textContent.includes("a test"));
+        row?.querySelector(".danger").click();
+        return Boolean(row);"""))
+    browser.until("the question", lambda: browser.all("dialog[open]"))
     pages.press("Revoke")
     browser.until("it is gone", lambda: "a test" not in pages.main())
     pages.quiet()
@@ -393,6 +398,7 @@ def shows_charts(pages):
 def works_by_keyboard(pages):
     """From the top of the page to a dialog and back, without a pointer."""
     browser = pages.browser
+    browser.open("about:blank")  # what follows begins at the top of a new page
     browser.open(pages.fleet.url + "/#/nodes")
     browser.until("nodes", lambda: browser.all(f'tr[data-key="{NODES[0]}"]'))
     browser.press(TAB)
