@@ -1,4 +1,4 @@
-import { defineConfig } from "vite";
+import { defineConfig } from "vitest/config";
 
 export default defineConfig({
   base: "/",
@@ -9,5 +9,6 @@ export default defineConfig({
     sourcemap: false,
     reportCompressedSize: false,
   },
+  test: { css: true },
   server: { port: 5173, proxy: { "/api": "http://127.0.0.1:3000" } },
 });

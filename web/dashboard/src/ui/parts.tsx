@@ -122,7 +122,7 @@ export function Copy({ text, label = "Copy" }: { text: string; label?: string })
   };
   return (
     <div className="copy">
-      <textarea ref={field} readOnly value={text} aria-label={label} rows={Math.min(6, Math.ceil(text.length / 60))} />
+      <textarea ref={field} readOnly value={text} aria-label={label} rows={Math.min(6, Math.ceil(text.length / 40))} />
       <button type="button" onClick={() => void copy()}>
         {label}
       </button>
