@@ -30,7 +30,7 @@ build = cmake --build $(1) --target $(2) || { \
   echo "make: the build failed; the first error above counts. After a change of compiler or" \
        "distribution, 'make clean' and the same command again."; exit 1; }
 
-.PHONY: help demo demo-lucid models setup build test test-long bench bench-lucid format tidy clean install programs
+.PHONY: help demo demo-lucid demo-vcp models setup build test test-long bench bench-lucid format tidy clean install programs
 
 help:
 	@echo 'Phase: run WebAssembly jobs on machines you do not trust, and get a receipt that verifies.'
@@ -38,6 +38,7 @@ help:
 	@echo '  make demo        set up, build, and run a small mesh: two providers, one requester'
 	@echo '  make build       build the programs and examples into $(BUILD)/'
 	@echo '  make demo-lucid  two machines, one model: an answer over the mesh, its receipt checked'
+	@echo '  make demo-vcp    a coordinator and three nodes, one of which lies and is found out'
 	@echo '  make models      make the small real models of tests and demo, once, into the cache'
 	@echo '  make test        build what is missing and run every test but the long ones'
 	@echo '  make test-long   fuzzing, sanitizers, static analysis, thousands of simulated meshes'
@@ -67,6 +68,9 @@ models:
 
 demo-lucid: build models
 	@python3 examples/demo/demo_lucid.py --bin $(BUILD)/bin --models $(PHASE_CACHE_DIR)/models
+
+demo-vcp: build
+	@python3 examples/demo/demo_vcp.py --bin $(BUILD)/bin --examples $(BUILD)/examples
 
 test:
 	@tools/run_tests --build $(BUILD) --jobs $(JOBS)

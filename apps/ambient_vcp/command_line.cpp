@@ -67,6 +67,36 @@ void add_coordinator(CLI::App& app, CommandLine& out) {
   verb.add_option("-c,--cluster-id", out.coordinator.cluster_id, "Its name (default \"default\")");
   verb.add_option("-s,--strategy", out.coordinator.strategy, "How nodes are chosen")
       ->check(CLI::IsMember({"weighted", "round-robin", "least-loaded", "latency-aware"}));
+  CoordinatorFlags& to = out.coordinator;
+  verb.add_option("--listen", to.listen,
+                  "Where API and dashboard are (default 127.0.0.1:3000; PORT changes the port)");
+  verb.add_option(
+      "--mesh-listen", to.mesh_listen,
+      "Multiaddr that nodes dial; may be repeated (default: TCP and QUIC at the address "
+      "of --listen, one port above it)");
+  verb.add_option("--data-dir", to.data_dir, "Where its state is (default: by the cluster id)");
+  verb.add_option("--database", to.database, "postgres://... (not available yet; default: SQLite)");
+  verb.add_option("--allow-host", to.hosts,
+                  "A name by which people reach it, as in https://NAME; may be repeated");
+  verb.add_option("--tls-cert", to.tls_certificate, "PEM: certificate and chain");
+  verb.add_option("--tls-key", to.tls_key, "PEM: its key, readable by this user only");
+  verb.add_flag("--metrics-open", to.metrics_open, "GET /metrics needs no account");
+  verb.add_flag("--no-registration", to.no_registration, "Only administrators make accounts");
+  verb.add_option("--heartbeat-ms", to.heartbeat_ms, "How often nodes report (default 5000)")
+      ->check(CLI::Range(100, 600'000));
+  verb.add_option("--drain-seconds", to.drain_seconds,
+                  "After SIGTERM running tasks have so long (default 30)")
+      ->check(CLI::Range(0, 3600));
+  verb.add_option("--worker", to.worker_path, "phase-worker, when it is not beside this program");
+}
+
+void add_ledger(CLI::App& app, CommandLine& out) {
+  CLI::App& ledger = *app.add_subcommand("ledger", "Credits");
+  ledger.require_subcommand(1);
+  CLI::App& check = *ledger.add_subcommand(
+      "check", "Checks the chain of an export (GET /api/v1/ledger/export) entry by entry");
+  check.callback([&out] { out.verb = Verb::ledger_check; });
+  check.add_option("file", out.ledger_file, "The export; - for standard input")->required();
 }
 
 void add_others(CLI::App& app, CommandLine& out) {
@@ -100,6 +130,7 @@ std::variant<CommandLine, int> parse_command_line(int argc, const char* const* a
       ->check(CLI::IsMember({"text", "json"}));
   add_node(app, out);
   add_coordinator(app, out);
+  add_ledger(app, out);
   add_others(app, out);
   try {
     app.parse(argc, argv);

@@ -6,10 +6,11 @@
 #include <optional>
 #include <string>
 #include <variant>
+#include <vector>
 
 namespace phase::ambient_vcp {
 
-enum class Verb : std::uint8_t { node, coordinator, health, info, gateway };
+enum class Verb : std::uint8_t { node, coordinator, health, info, gateway, ledger_check };
 
 /// Flags of `node`; `health` and `info` share the places.
 struct NodeFlags {
@@ -33,13 +34,25 @@ struct NodeFlags {
 struct CoordinatorFlags {
   std::string cluster_id = "default";
   std::string strategy = "weighted";
+  std::string listen;  ///< "127.0.0.1:3000"; PORT of the environment changes the port
+  std::vector<std::string>
+      mesh_listen;                 ///< multiaddrs; empty: tcp and quic one port above the API's
+  std::filesystem::path data_dir;  ///< empty: by the cluster's id
+  std::string database;            ///< empty: SQLite in the data folder
+  std::vector<std::string> hosts;  ///< names a Host header may have
+  std::filesystem::path tls_certificate, tls_key;
+  bool metrics_open = false, no_registration = false;
+  std::uint64_t heartbeat_ms = 5'000;
+  std::uint64_t drain_seconds = 30;
+  std::filesystem::path worker_path;
 };
 
 struct CommandLine {
   Verb verb = Verb::health;
   NodeFlags node;
   CoordinatorFlags coordinator;
-  std::string log_level;  ///< --log-level, else RUST_LOG, else info
+  std::filesystem::path ledger_file;  ///< of `ledger check`; "-": standard input
+  std::string log_level;              ///< --log-level, else RUST_LOG, else info
   std::string log_format = "text";
 };
 

@@ -17,9 +17,13 @@ inline constexpr const char* kAgent = "ambient-vcp/" PHASE_VERSION;
 
 [[nodiscard]] Result<int> node_command(const CommandLine& line);
 [[nodiscard]] Result<int> coordinator_command(const CommandLine& line);
+[[nodiscard]] Result<int> ledger_check_command(const CommandLine& line);
 [[nodiscard]] Result<int> health_command(const CommandLine& line);
 [[nodiscard]] Result<int> info_command(const CommandLine& line);
 
+/// <data>/ambient-vcp, <data> being /var/lib for root, else XDG_DATA_HOME or ~/.local/share.
+/// Errors: Code::invalid_argument without a home.
+[[nodiscard]] Result<std::filesystem::path> data_folder();
 /// --data-dir, else <data>/ambient-vcp/nodes/<id>, <data> being /var/lib for root, else
 /// XDG_DATA_HOME or ~/.local/share. Errors: Code::invalid_argument without a home.
 [[nodiscard]] Result<std::filesystem::path> node_folder(const NodeFlags& flags);

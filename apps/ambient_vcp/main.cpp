@@ -17,6 +17,8 @@ Result<int> run(const CommandLine& line) {
       return health_command(line);
     case Verb::info:
       return info_command(line);
+    case Verb::ledger_check:
+      return ledger_check_command(line);
     case Verb::gateway:
       return fail(Code::unsupported, "the gateway is not available yet");
   }

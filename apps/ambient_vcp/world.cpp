@@ -25,9 +25,7 @@ std::string environment(const char* name) {
 
 }  // namespace
 
-Result<fs::path> node_folder(const NodeFlags& flags) {
-  if (!flags.data_dir.empty()) return fs::absolute(flags.data_dir);
-  if (!flags.id.empty()) PHASE_TRY_VOID(vcp::check_node_name(flags.id));  // it becomes a path
+Result<fs::path> data_folder() {
   fs::path base;
   if (::geteuid() == 0) {
     base = "/var/lib";
@@ -36,10 +34,16 @@ Result<fs::path> node_folder(const NodeFlags& flags) {
   } else if (const std::string home = environment("HOME"); !home.empty()) {
     base = fs::path(home) / ".local" / "share";
   } else {
-    return fail(Code::invalid_argument, "no place for the node's records: HOME is not set",
-                "--data-dir DIR");
+    return fail(Code::invalid_argument, "no place for records: HOME is not set", "--data-dir DIR");
   }
-  return base / "ambient-vcp" / "nodes" / (flags.id.empty() ? "default" : flags.id);
+  return base / "ambient-vcp";
+}
+
+Result<fs::path> node_folder(const NodeFlags& flags) {
+  if (!flags.data_dir.empty()) return fs::absolute(flags.data_dir);
+  if (!flags.id.empty()) PHASE_TRY_VOID(vcp::check_node_name(flags.id));  // it becomes a path
+  PHASE_TRY(const fs::path base, data_folder());
+  return base / "nodes" / (flags.id.empty() ? "default" : flags.id);
 }
 
 Result<http_client::Url> coordinator_url(const std::string& text) {

@@ -13,7 +13,8 @@ struct LocalNode::State {
         worker(std::move(runs)),
         policy(with.clock, options.policy),
         metered(*worker, options.energy),
-        received(with.key.public_key(), policy, metered),
+        around(options.around_worker ? options.around_worker(metered) : nullptr),
+        received(with.key.public_key(), policy, around ? *around : metered),
         told_policy(received, with.clock, with.log),
         told_receipts(with.receipts, with.log),
         provider({with.clock, with.random, with.key, received, told_policy, with.replays,
@@ -42,6 +43,7 @@ struct LocalNode::State {
   std::unique_ptr<worker::WasmWorker> worker;
   policy::Policy policy;
   Metered metered;
+  std::unique_ptr<provider::Worker> around;
   Received received;
   mesh::ToldPolicy told_policy;
   mesh::ToldReceipts told_receipts;

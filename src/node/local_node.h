@@ -28,6 +28,8 @@ struct LocalOptions {
   provider::ProviderLimits provider;
   std::string agent;              ///< "plasmd/0.1.0"
   EnergyMeter* energy = nullptr;  ///< borrowed; null: runs claim no energy
+  /// Stands between provider and worker, for tests of nodes that lie. Absent: nothing does.
+  std::function<std::unique_ptr<provider::Worker>(provider::Worker&)> around_worker = {};
 };
 
 class LocalNode {

@@ -52,7 +52,9 @@ class MemoryFleet final : public Runner {
     }
     cancel.on_request([&wake] { wake.notify(); });
     while (!timed && !cancel.requested()) static_cast<void>(co_await wake.wait());
-    if (manner == Manner::fails) co_return fail(Code::connection_closed, "the connection broke");
+    if (manner == Manner::fails || cut.contains(node)) {
+      co_return fail(Code::connection_closed, "the connection broke");
+    }
     if (cancel.requested()) co_return fail(Code::cancelled, "cancelled");
     if (commit) {
       watch.committed();
@@ -67,6 +69,7 @@ class MemoryFleet final : public Runner {
   }
 
   std::map<NodeName, Manner> manners;
+  std::set<NodeName> cut;  ///< what runs there is lost
   std::size_t started = 0;
   std::vector<NodeName> revealed;
 
@@ -74,7 +77,7 @@ class MemoryFleet final : public Runner {
   RunResult result(const Spec& spec, const NodeName& node, Manner manner) {
     std::string text = sha256(spec.work.stdin_bytes).hex();
     if (manner == Manner::lies) text = "a lie of " + node;
-    if (manner == Manner::random) text = "dice " + std::to_string(++dice_);
+    if (manner == Manner::random) text = "dice of " + node + " " + std::to_string(++dice_);
     RunResult out;
     out.out = to_bytes(text);
     job::OutputChain chain;
@@ -120,8 +123,7 @@ class FleetTest : public testing::Test {
   }
   /// Virtual time goes by.
   void pass(Duration time) {
-    const Instant until = stage_.clock.now() + time;
-    static_cast<void>(stage_.context.run_until([&] { return false; }, until));
+    play([&]() -> Task<void> { static_cast<void>(co_await stage_.clock.sleep_for(time)); });
   }
   void grant(const UserId& user) {
     play([&]() -> Task<void> {
