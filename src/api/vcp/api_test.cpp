@@ -1,7 +1,11 @@
 // Goal: the published paths answer in the published form, to whom they should, and to nobody else.
 // Method: real sockets, a real server and real accounts; a fleet in memory that runs nothing. What
 // the fleet itself does is tested with the coordinator.
+#include <regex>
+#include <set>
+
 #include "api/vcp/api_fixture.h"
+#include "base/files.h"
 
 namespace phase::vcp::api {
 namespace {
@@ -435,6 +439,40 @@ TEST_F(ApiTest, MetricsNameRoutesNotRequests) {
   EXPECT_NE(got.body.find("# TYPE http_request_duration histogram"), std::string::npos);
 }
 
+/// Words of ours in PromQL: what begins with vcp_ or http_.
+std::set<std::string> metrics_in(const std::string& text) {
+  const std::regex word("\\b(vcp|http)_[a-z_]+");
+  std::set<std::string> out;
+  for (auto at = std::sregex_iterator(text.begin(), text.end(), word); at != std::sregex_iterator();
+       ++at) {
+    out.insert(at->str());
+  }
+  out.erase("http_headers");
+  return out;
+}
+
+TEST_F(ApiTest, DashboardAndAlertsNameOnlyWhatIsExported) {
+  options_.metrics_open = true;
+  start();
+  static_cast<void>(get("/api/v1/nodes"));  // an error, so that all families have a member
+  const std::string exported = get("/metrics").body;
+  const std::filesystem::path folder = PHASE_SOURCE_DIR "/deploy/observability";
+  std::set<std::string> named;
+  for (const auto& [file, at_least] :
+       {std::pair{"grafana-dashboard.json", 8U}, std::pair{"alerts.yml", 5U}}) {
+    const auto text = read_file(folder / file, 1_MiB);
+    ASSERT_TRUE(text) << file;
+    const auto found = metrics_in(*text);
+    EXPECT_GE(found.size(), at_least) << file;
+    named.insert(found.begin(), found.end());
+  }
+  for (const std::string& name : named) {
+    EXPECT_TRUE(exported.find("\n" + name + "{") != std::string::npos ||
+                exported.find("\n" + name + " ") != std::string::npos)
+        << name << " is not exported";
+  }
+}
+
 TEST_F(ApiTest, SendsItsDocumentAndThePagesToTryIt) {
   options_.pages = [](http::Router& router) -> Result<void> {
     router.add({http::Method::get, "/", 0, [](http::Request) -> Task<http::Reply> {
@@ -453,7 +491,8 @@ TEST_F(ApiTest, SendsItsDocumentAndThePagesToTryIt) {
   EXPECT_EQ(page.body.find("<script>"), std::string::npos) << "its policy lets none run";
   EXPECT_EQ(page.body.find(" style="), std::string::npos);
   EXPECT_EQ(page.body.find("//unpkg"), std::string::npos);
-  for (const char* name : {"swagger-ui.css", "swagger-ui-bundle.js", "init.js", "page.css"}) {
+  for (const char* name : {"swagger-ui.css", "swagger-ui-bundle.js", "init.js", "page.css",
+                           "LICENSE.txt", "NOTICE.txt"}) {
     EXPECT_EQ(get("/swagger-ui/" + std::string{name}).status, 200) << name;
   }
 }

@@ -288,12 +288,16 @@ void Schema::check(const json::value& value, const std::string& path,
       }
       return;
     case Node::Kind::object:
-      break;
+      return check_members(value, path, wrong);
   }
+}
+
+void Schema::check_members(const json::value& value, const std::string& path,
+                           std::vector<FieldError>& wrong) const {
   if (!value.is_object()) {
     return add(wrong, path, "expected an object");
   }
-  for (const Field& field : node.fields) {
+  for (const Field& field : node_->fields) {
     const json::value* member = value.as_object().if_contains(field.name);
     if (member != nullptr) {
       field.schema.check(*member, below(path, field.name), wrong);
@@ -303,7 +307,7 @@ void Schema::check(const json::value& value, const std::string& path,
   }
   for (const auto& member : value.as_object()) {
     const std::string_view name{member.key().data(), member.key().size()};
-    if (std::ranges::find(node.fields, name, &Field::name) == node.fields.end()) {
+    if (std::ranges::find(node_->fields, name, &Field::name) == node_->fields.end()) {
       add(wrong, below(path, name), "is not known here");
     }
   }

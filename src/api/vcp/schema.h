@@ -58,6 +58,8 @@ class Schema {
  private:
   struct Node;
   explicit Schema(std::shared_ptr<const Node> node) : node_(std::move(node)) {}
+  void check_members(const json::value& value, const std::string& path,
+                     std::vector<FieldError>& wrong) const;
   [[nodiscard]] json::object body(json::object& components) const;
   std::shared_ptr<const Node> node_;
 };

@@ -7,6 +7,15 @@
 namespace phase::vcp::api {
 namespace {
 
+using std::chrono::days;
+using std::chrono::hours;
+using std::chrono::milliseconds;
+using std::chrono::minutes;
+using std::chrono::seconds;
+using std::chrono::sys_days;
+using std::chrono::sys_time;
+using std::chrono::year_month_day;
+
 constexpr std::size_t kFractionDigitsMax = 9;
 constexpr std::uint64_t kYearMax = 9999;
 
@@ -43,15 +52,15 @@ std::optional<std::int64_t> offset(std::string_view text) {
   if (!skip(text, "+-")) {
     return std::nullopt;
   }
-  const auto hours = digits(text, 2);
-  if (!hours || !skip(text, ":")) {
+  const auto hour = digits(text, 2);
+  if (!hour || !skip(text, ":")) {
     return std::nullopt;
   }
-  const auto minutes = digits(text, 2);
-  if (!minutes || !text.empty() || *hours > 23 || *minutes > 59) {
+  const auto minute = digits(text, 2);
+  if (!minute || !text.empty() || *hour > 23 || *minute > 59) {
     return std::nullopt;
   }
-  const std::int64_t out = std::int64_t{*hours} * 60 + *minutes;
+  const std::int64_t out = std::int64_t{*hour} * 60 + *minute;
   return east ? out : -out;
 }
 
@@ -70,11 +79,10 @@ std::optional<unsigned> fraction(std::string_view& text) {
 }  // namespace
 
 std::string utc_text(UtcTime time) {
-  using namespace std::chrono;  // NOLINT(google-build-using-namespace): a calendar
   const sys_time<milliseconds> at{milliseconds(time.unix_ms)};
-  const auto day = floor<days>(at);
+  const auto day = std::chrono::floor<days>(at);
   const year_month_day date{day};
-  const hh_mm_ss<milliseconds> clock{at - day};
+  const std::chrono::hh_mm_ss<milliseconds> clock{at - day};
   char out[40];
   std::snprintf(
       out, sizeof out, "%04d-%02u-%02uT%02d:%02d:%02d.%03dZ", static_cast<int>(date.year()),
@@ -85,7 +93,6 @@ std::string utc_text(UtcTime time) {
 }
 
 std::optional<UtcTime> parse_utc(std::string_view text) {
-  using namespace std::chrono;  // NOLINT(google-build-using-namespace): a calendar
   const auto year_number = digits(text, 4);
   if (!year_number || !skip(text, "-")) return std::nullopt;
   const auto month_number = digits(text, 2);
@@ -98,8 +105,8 @@ std::optional<UtcTime> parse_utc(std::string_view text) {
   if (!minute || !skip(text, ":")) return std::nullopt;
   const auto second = digits(text, 2);
   if (!second || *hour > 23 || *minute > 59 || *second > 60) return std::nullopt;
-  const year_month_day date{year(static_cast<int>(*year_number)), month(*month_number),
-                            day(*day_number)};
+  const year_month_day date{std::chrono::year(static_cast<int>(*year_number)),
+                            std::chrono::month(*month_number), std::chrono::day(*day_number)};
   unsigned part = 0;
   if (skip(text, ".")) {
     const auto given = fraction(text);
