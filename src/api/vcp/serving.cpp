@@ -51,6 +51,14 @@ class HeldBytes {
   std::size_t held_ = 0;
 };
 
+/// The server may be gone by the time that something was waited for, and what it asks with it.
+Result<void> still_open(const Call& call) {
+  if (call.server->closed) {
+    return fail(Code::unavailable, "the coordinator is stopping");
+  }
+  return {};
+}
+
 // ── How often ──
 
 /// The tier of this request, and whose bucket pays.
@@ -191,6 +199,7 @@ Task<Result<http::Reply>> run_once(Call& call, std::string key) {
   const Sha256 hash = request_hash(call);
   auto begun = co_await call.accounts().begin_request(call.who.user, key, hash);
   PHASE_CO_TRY_VOID(begun);
+  PHASE_CO_TRY_VOID(still_open(call));
   if (begun->answer) {
     http::Response again{begun->answer->status, "application/json", begun->answer->body, {}};
     again.headers.emplace_back("Idempotency-Replayed", "true");
@@ -198,6 +207,7 @@ Task<Result<http::Reply>> run_once(Call& call, std::string key) {
   }
   call.idempotency_id = call.accounts().uuid_of_key(call.who.user, key);
   auto reply = co_await call.operation.run(call);
+  PHASE_CO_TRY_VOID(still_open(call));
   const auto* response = reply ? std::get_if<http::Response>(&*reply) : nullptr;
   Result<void> kept;
   if (response != nullptr && response->status < 300) {
@@ -217,6 +227,7 @@ Task<Result<http::Reply>> run_once(Call& call, std::string key) {
 
 Task<Result<http::Reply>> answer(Call& call, HeldBytes& held) {
   const Result<void> known = co_await authenticate(call);
+  PHASE_CO_TRY_VOID(still_open(call));
   if (!known) {
     const Result<void> turn = take_turn(call, Tier::general);
     co_return turn ? fail(known.error()) : fail(turn.error());
@@ -225,6 +236,7 @@ Task<Result<http::Reply>> answer(Call& call, HeldBytes& held) {
   PHASE_CO_TRY_VOID(turn);
   const Result<void> taken = co_await take_body(call, held);
   PHASE_CO_TRY_VOID(taken);
+  PHASE_CO_TRY_VOID(still_open(call));
   check_query(call);
   if (!call.wrong.empty()) {
     co_return fail(Code::invalid_argument,
