@@ -64,6 +64,19 @@ Result<void> write_file(const fs::path& path, std::string_view text) {
   return sync_folder(path.parent_path());
 }
 
+namespace {
+
+/// Some bytes; 0 at the end.
+Result<std::size_t> read_some(int file, std::span<char> out, const fs::path& path) {
+  while (true) {
+    const ssize_t got = ::read(file, out.data(), out.size());
+    if (got >= 0) return static_cast<std::size_t>(got);
+    if (errno != EINTR) return fail_errno(errno, "reading " + path.string() + " failed");
+  }
+}
+
+}  // namespace
+
 Result<std::string> read_file(const fs::path& path, std::size_t bytes_max) {
   PHASE_TRY(const FileDescriptor file, open_file(path, O_RDONLY | O_NONBLOCK));
   struct stat found{};
@@ -75,14 +88,21 @@ Result<std::string> read_file(const fs::path& path, std::size_t bytes_max) {
     return fail(Code::too_large,
                 path.string() + " has more than " + std::to_string(bytes_max) + " bytes");
   }
-  std::string out(static_cast<std::size_t>(found.st_size), '\0');
+  // A file of /proc says 0 bytes whatever it has: read to its end, in pieces.
+  constexpr std::size_t kPieceBytes = 4096;
+  const bool unknown = found.st_size == 0;
+  std::string out(unknown ? kPieceBytes : static_cast<std::size_t>(found.st_size), '\0');
   std::size_t at = 0;
   while (at < out.size()) {
-    const ssize_t got = ::read(file.get(), out.data() + at, out.size() - at);
-    if (got < 0 && errno == EINTR) continue;
-    if (got < 0) return fail_errno(errno, "reading " + path.string() + " failed");
+    PHASE_TRY(const std::size_t got, read_some(file.get(), std::span(out).subspan(at), path));
     if (got == 0) break;
-    at += static_cast<std::size_t>(got);
+    at += got;
+    if (!unknown) continue;
+    if (at > bytes_max) {
+      return fail(Code::too_large,
+                  path.string() + " has more than " + std::to_string(bytes_max) + " bytes");
+    }
+    out.resize(at + kPieceBytes);
   }
   out.resize(at);
   return out;

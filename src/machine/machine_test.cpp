@@ -110,6 +110,13 @@ TEST_F(MachineStateTest, CountsTicksAndEnergyOfPackages) {
   }
 }
 
+TEST(ThisMachine, TellsItsTimeAndMemory) {
+  const MachineCounters counters = read_machine_counters("/sys", "/proc");
+  ASSERT_TRUE(counters.cpu);
+  EXPECT_GT(counters.cpu->all, 0U);
+  ASSERT_TRUE(read_machine_use("/sys", "/proc").memory);
+}
+
 TEST_F(MachineStateTest, SaysWhatIsUsedNow) {
   const auto proc = folder_ / "proc";
   MachineUse use = read_machine_use(folder_, proc);
