@@ -11,10 +11,10 @@ namespace {
 
 constexpr const char* kExamples = R"(
 Examples:
-  ambient-vcp coordinator                       # API, scheduler and dashboard at http://127.0.0.1:3000
+  ambient-vcp coordinator             # API, scheduler and dashboard at http://127.0.0.1:3000
   ambient-vcp node --id node-us-1 --region us-west --coordinator-url http://127.0.0.1:3000 \
       --join-token jt_...                       # as POST /api/v1/nodes answers it
-  ambient-vcp health                            # can this machine take jobs?
+  ambient-vcp health                  # can this machine take jobs?
 Environment: VCP_API_URL, VCP_JOIN_TOKEN, RUST_LOG.
 )";
 

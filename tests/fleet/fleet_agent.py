@@ -45,7 +45,7 @@ class Coordinator:
             try:
                 line = self.lines.get(timeout=max(0.01, deadline - time.monotonic()))
             except queue.Empty:
-                raise AssertionError(f"no {event} {fields} within {SECONDS_MAX} s: {seen}") from None
+                raise AssertionError(f"no {event} {fields} in {SECONDS_MAX} s: {seen}") from None
             seen.append(line)
             if line["event"] == event and fields.items() <= line.items():
                 return line
