@@ -168,6 +168,7 @@ class FleetAgent(unittest.TestCase):
         first = self.coordinator()
         node = self.node(first.url, "--join-token", "jt_good")
         first.wait("joined", node="one")
+        first.wait("telemetry", node="one")  # the node knows that it joined
         node.send_signal(signal.SIGTERM)
         self.assertEqual(node.wait(SECONDS_MAX), 0)
         first.close()
