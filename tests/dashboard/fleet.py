@@ -62,7 +62,7 @@ class Coordinator:
 
     def start(self):
         arguments = [self.program, "coordinator", "--port", self.port,
-                     "--data", self.root / "coordinator"]
+                     "--data-dir", self.root / "coordinator"]
         self.process = Process(arguments, self.root / "coordinator.log", self.environment())
         driver.wait_until("the coordinator", START_SECONDS, self.answers,
                           lambda: f"; it said:\n{self.process.said()[-3000:]}")
@@ -88,7 +88,7 @@ class Coordinator:
         words[0] = str(self.program)
         folder = self.root / name
         folder.mkdir()
-        words += ["--data", str(folder / "data")]
+        words += ["--data-dir", str(folder / "data")]
         self.nodes[name] = Process(words, folder / "node.log", self.environment())
 
     def stop(self):
