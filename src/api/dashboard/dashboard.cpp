@@ -1,6 +1,7 @@
 #include "api/dashboard/dashboard.h"
 
 #include <algorithm>
+#include <cstdlib>
 
 #include "api/dashboard/assets_internal.h"
 #include "api/http/assets.h"
@@ -48,6 +49,23 @@ std::string path_of(const http::Asset& asset) {
 }
 
 }  // namespace
+
+Options read_environment() {
+  const char* value = std::getenv("DASHBOARD_API_ORIGINS");
+  std::string_view rest = value == nullptr ? "" : value;
+  Options out;
+  while (!rest.empty()) {
+    const std::size_t end = std::min(rest.find(','), rest.size());
+    const std::string_view word = rest.substr(0, end);
+    rest.remove_prefix(std::min(end + 1, rest.size()));
+    const std::size_t first = std::min(word.find_first_not_of(' '), word.size());
+    const std::size_t last = word.find_last_not_of(' ') + 1;
+    if (first < last) {
+      out.api_origins.emplace_back(word.substr(first, last - first));
+    }
+  }
+  return out;
+}
 
 Result<void> add_routes(http::Router& router, const Options& options) {
   for (const std::string& origin : options.api_origins) {

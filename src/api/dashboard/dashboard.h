@@ -14,6 +14,10 @@ struct Options {
   std::vector<std::string> api_origins;
 };
 
+/// What DASHBOARD_API_ORIGINS says: origins with commas between them. They are checked by
+/// `add_routes`.
+[[nodiscard]] Options read_environment();
+
 /// GET `/`, `/index.html` (revalidated each time) and `/assets/…` (names by content, kept for a
 /// year by browsers). Built with PHASE_DASHBOARD=OFF: `/` says so in plain text, status 501. The
 /// pages hold no secret; what they show they ask of /api/v1. Errors: Code::invalid_argument for an

@@ -84,6 +84,14 @@ TEST(DashboardOptions, AsksOthersOnlyWhereNamed) {
   }
 }
 
+TEST(DashboardOptions, ReadsOriginsBetweenCommas) {
+  ASSERT_EQ(::setenv("DASHBOARD_API_ORIGINS", " https://a.example , ,http://b:3000,", 1), 0);
+  const std::vector<std::string> two{"https://a.example", "http://b:3000"};
+  EXPECT_EQ(read_environment().api_origins, two);
+  ASSERT_EQ(::unsetenv("DASHBOARD_API_ORIGINS"), 0);
+  EXPECT_TRUE(read_environment().api_origins.empty());
+}
+
 class DashboardElsewhere : public Dashboard {
  protected:
   DashboardElsewhere() { options_.api_origins = {"https://vcp.example.org:8443"}; }

@@ -19,7 +19,7 @@ export function ApiBase() {
     <form onSubmit={submit}>
       <Field
         label="Address of the API"
-        hint="Empty: the server that sent this page. Another coordinator must allow this page (CORS_ALLOWED_ORIGINS), and this server must name it (--dashboard-api)."
+        hint="Empty: the server that sent this page. Another coordinator must allow this page (CORS_ALLOWED_ORIGINS), and this server must name it (DASHBOARD_API_ORIGINS)."
         error={origin === null ? "This is no address like https://vcp.example.org" : undefined}
       >
         {(ids) => (
