@@ -17,6 +17,25 @@ type State =
   | { at: "sign-in"; note: string }
   | { at: "in"; user: User };
 
+/** What stands in front of the pages. */
+function Gate({ state, client, ask }: { state: State; client: Client; ask: () => Promise<void> }) {
+  const connection = useConnection(client);
+  return (
+    <>
+      {state.at === "asking" && (
+        <main className="gate">
+          <h1>Ambient VCP</h1>
+          {state.error ? <Problem error={state.error} again={() => void ask()} /> : <Waiting />}
+        </main>
+      )}
+      {state.at === "first" && <FirstAdmin client={client} connection={connection} onDone={ask} />}
+      {state.at === "sign-in" && (
+        <SignIn client={client} connection={connection} note={state.note} onDone={ask} />
+      )}
+    </>
+  );
+}
+
 export function Entry() {
   const client = useMemo(() => new Client(apiOrigin()), []);
   const live = useMemo(() => new Live(client), [client]);
@@ -67,22 +86,12 @@ export function Entry() {
         : null,
     [client, live, state, signOut],
   );
-  const connection = useConnection(client);
   return (
     <>
       <div className="sr" role="status" aria-live="polite">
         {said}
       </div>
-      {state.at === "asking" && (
-        <main className="gate">
-          <h1>Ambient VCP</h1>
-          {state.error ? <Problem error={state.error} again={() => void ask()} /> : <Waiting />}
-        </main>
-      )}
-      {state.at === "first" && <FirstAdmin client={client} connection={connection} onDone={ask} />}
-      {state.at === "sign-in" && (
-        <SignIn client={client} connection={connection} note={state.note} onDone={ask} />
-      )}
+      <Gate state={state} client={client} ask={ask} />
       {app && (
         <AppContext.Provider value={app}>
           <Shell />

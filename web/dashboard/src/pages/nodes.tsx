@@ -99,6 +99,36 @@ function registration(draft: Draft): NodeRegistration {
   };
 }
 
+function Place({ draft, set }: { draft: Draft; set: (change: Partial<Draft>) => void }) {
+  return (
+    <div className="pair">
+      <Field label="Region">
+        {(ids) => (
+          <>
+            <input {...ids} required maxLength={32} list="regions" value={draft.region} onChange={(event) => set({ region: event.target.value })} />
+            <datalist id="regions">
+              {regions.map((one) => (
+                <option key={one} value={one} />
+              ))}
+            </datalist>
+          </>
+        )}
+      </Field>
+      <Field label="Type">
+        {(ids) => (
+          <select {...ids} value={draft.type} onChange={(event) => set({ type: event.target.value })}>
+            {nodeTypes.map((one) => (
+              <option key={one} value={one}>
+                {words(one)}
+              </option>
+            ))}
+          </select>
+        )}
+      </Field>
+    </div>
+  );
+}
+
 function Fields({ draft, set }: { draft: Draft; set: (change: Partial<Draft>) => void }) {
   const figure = (label: string, name: "bandwidth" | "cores" | "memory" | "port", min: number, max: number, need = true) => (
     <Field label={label}>
@@ -132,31 +162,7 @@ function Fields({ draft, set }: { draft: Draft; set: (change: Partial<Draft>) =>
           />
         )}
       </Field>
-      <div className="pair">
-        <Field label="Region">
-          {(ids) => (
-            <>
-              <input {...ids} required maxLength={32} list="regions" value={draft.region} onChange={(event) => set({ region: event.target.value })} />
-              <datalist id="regions">
-                {regions.map((one) => (
-                  <option key={one} value={one} />
-                ))}
-              </datalist>
-            </>
-          )}
-        </Field>
-        <Field label="Type">
-          {(ids) => (
-            <select {...ids} value={draft.type} onChange={(event) => set({ type: event.target.value })}>
-              {nodeTypes.map((one) => (
-                <option key={one} value={one}>
-                  {words(one)}
-                </option>
-              ))}
-            </select>
-          )}
-        </Field>
-      </div>
+      <Place draft={draft} set={set} />
       <p className="hint">What you say here is shown as said by you. Placement uses what the coordinator measures.</p>
       <div className="pair">
         {figure("Bandwidth, Mbps", "bandwidth", 10, 100_000)}
