@@ -1,14 +1,13 @@
 #!/usr/bin/env python3
-"""A fleet: one coordinator, three nodes, one of which lies. It is found out and loses its bond.
+"""A fleet: one coordinator, three nodes, one of which lies, is found out and loses its bond.
 
     examples/demo/demo_vcp.py [--bin build/bin] [--examples build/examples] [--keep-logs FOLDER]
 
-Starts a coordinator and three nodes as processes on loopback; makes the first administrator with the
-one-time code of the console; registers the nodes and lets them join with their tokens; runs a
-WebAssembly task on all three, which commit to their results before they show them; shows that the
-liar's receipt, though well signed, is refuted by a second look, that it is paid nothing and slashed;
-checks the ledger's chain offline. What later parts of the system bring must say so. Leaves nothing
-behind.
+Starts a coordinator and three nodes as processes on loopback; makes the first administrator with
+the one-time code of the console; registers the nodes and lets them join with their tokens; runs a
+WebAssembly task on all three, which commit to their results before they show them; shows that a
+well signed lie is refuted by a second look, that the liar is paid nothing and slashed; checks the
+ledger's chain offline. What later parts of the system bring must say so. Leaves nothing behind.
 """
 
 import argparse
@@ -221,8 +220,8 @@ def check_credits(fleet, task):
     export.write_text(export.read_text().replace('"amount":100,', '"amount":101,', 1))
     require(subprocess.run(check, capture_output=True).returncode != 0,
             "a changed ledger passed its check")
-    say(f"✓ {LIAR} lost its bond of {BOND}, honest nodes were paid, the chain holds, a changed one is "
-        "refused")
+    say(f"✓ {LIAR} lost its bond of {BOND}, honest nodes were paid; the chain holds, a changed "
+        "one is refused")
 
 
 def not_yet(fleet):

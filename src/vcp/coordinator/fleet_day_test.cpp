@@ -5,7 +5,7 @@
 
 #include <gtest/gtest.h>
 
-#include "vcp/coordinator/fleet_fixture.h"
+#include "tests/simulation/fleet_fixture.h"
 
 namespace phase::vcp {
 namespace {
