@@ -10,6 +10,7 @@
 #include <boost/asio/signal_set.hpp>
 #include <unistd.h>
 
+#include "api/http/tls.h"
 #include "commands.h"
 #include "daemon/daemon.h"
 #include "daemon/log.h"

@@ -160,9 +160,9 @@ def run_quorum(fleet):
     module = (fleet.examples / "hello.wasm").read_bytes()
     task = fleet.ask("POST", "/api/v1/tasks", {
         "task_type": "wasm_execution", "wasm_module": base64.b64encode(module).decode(),
-        "inputs": {}, "requirements": {"min_nodes": 3, "max_execution_time_sec": 30,
-                                       "require_gpu": False, "require_proof": False}},
-        expected=201)
+        "inputs": {"stdin": "Hello, fleet"},
+        "requirements": {"min_nodes": 3, "max_execution_time_sec": 30, "require_gpu": False,
+                         "require_proof": False}}, expected=201)
     say(f"task {task['task_id']}: escrow {task['credits']['escrowed']} credits")
 
     def final():
@@ -172,7 +172,7 @@ def run_quorum(fleet):
     require(done["status"] == "completed", f"the task failed: {done['reason']}")
     for run in done["runs"]:
         say(f"  {run['node_id']}  {run['state']:<9} output {run['output_sha256'][:16]}…  "
-            f"paid {run['paid']}  {run['reason']}")
+            f"paid {run['paid']}  {run['reason'] or ''}")
     say("  stdout: " + done["result"]["stdout"].strip())
     states = {run["node_id"]: run["state"] for run in done["runs"]}
     require(states[LIAR] == "refuted", f"the liar was not found out: {states}")

@@ -84,7 +84,7 @@ int run(char** argv, std::uint64_t one_in) {
   options.local.worker.worker_path = argv[5];
   options.local.worker.cache_folder = (folder / "modules").string();
   options.local.policy.resources.cpu_cores = 8;
-  options.local.policy.resources.memory_bytes = 1_GiB;
+  options.local.policy.resources.memory_bytes = 1024_MiB;
   options.local.around_worker = [one_in](provider::Worker& honest) {
     return std::make_unique<LyingWorker>(honest, one_in);
   };

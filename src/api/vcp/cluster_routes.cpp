@@ -27,7 +27,9 @@ Task<void> write_ledger(std::shared_ptr<ApiServer::State> server, http::ByteSink
     }
     std::string lines;
     for (const LedgerEntry& entry : found->items) {
-      lines += json::serialize(entry_json(entry)) + "\n";
+      json::object line = entry_json(entry);
+      line["at"] = entry.at.unix_ms;  // as it is hashed (spec/ledger.md)
+      lines += json::serialize(line) + "\n";
     }
     const auto written = co_await sink.write(lines);
     page.after = found->next;

@@ -114,6 +114,7 @@ Task<Result<Spec>> Coordinator::State::make_spec(Submission submission, UserId o
   }
   job::WasmJob& work = spec.work.job;
   work.module = job::reference(*module);
+  work.limits.output_bytes = kTaskOutputBytesMax;
   work.clock_start_ns = spec.submitted.unix_ms * 1'000'000;
   work.random_seed = world.random.array<32>();
   if (work.limits.fuel > options.fuel_limit_max) {

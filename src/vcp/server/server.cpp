@@ -115,7 +115,9 @@ Task<Result<void>> Server::State::open_fleet(std::function<void(const Error&)> o
 }
 
 Result<void> Server::State::open_doors() {
-  options.api.pages = [](http::Router& router) { return dashboard::add_routes(router, {}); };
+  options.api.pages = [](http::Router& router) {
+    return dashboard::add_routes(router, dashboard::read_environment());
+  };
   PHASE_TRY(api, api::ApiServer::start({world.clock, world.random, world.executor, *coordinator,
                                         *accounts, world.log},
                                        options.api));

@@ -69,6 +69,8 @@ struct Work {
   Bytes stdin_bytes;  ///< at most kTaskInputBytesMax
 };
 inline constexpr std::size_t kTaskInputBytesMax = 50_MiB;
+/// What one run may write: nodes hold it back until all have committed (spec/job-stream.md).
+inline constexpr std::uint64_t kTaskOutputBytesMax = 16_MiB;
 
 struct Spec {
   TaskId id;
