@@ -129,6 +129,7 @@ Result<vcp::ServerOptions> server_options(const CoordinatorFlags& flags, const f
   out.coordinator.health.heartbeat = out.sessions.heartbeat;
   out.coordinator.node_tick = out.sessions.heartbeat;
   out.peer.listen = mesh_addresses(flags, address);
+  out.announced = flags.mesh_announce;
   out.peer.mdns = false;
   out.peer.dht_client = true;
   out.peer.agent = kAgent;

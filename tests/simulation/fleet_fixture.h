@@ -167,6 +167,12 @@ class FleetTest : public testing::Test {
     sink.latency(name, 5ms);
     sink.bandwidth(name, {500'000, 500'000});
   }
+  /// All nodes are heard of.
+  void beat() {
+    for (const auto& [name, manner] : fleet_.manners) {
+      coordinator_->sink().telemetry(name, {});
+    }
+  }
   Result<TaskView> submit(std::uint32_t quorum = 1, const UserId& owner = "owner",
                           std::uint64_t seconds = 60) {
     Result<TaskView> out = fail(Code::internal, "not submitted");
@@ -191,6 +197,7 @@ class FleetTest : public testing::Test {
     for (int step = 0; step < 1'000; ++step) {
       TaskView seen = task(id);
       if (is_final(seen.state)) return seen;
+      beat();
       pass(1s);
     }
     ADD_FAILURE() << "the task never ends";

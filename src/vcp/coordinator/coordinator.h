@@ -30,8 +30,10 @@ struct CoordinatorOptions {
   Duration node_tick = 5s;  ///< how often breakers and ages are looked at though nothing happens
   Duration series_every = 10s;
   std::size_t series_kept = 2'160;  ///< six hours of series_every
-  Duration hedge_min = 2s;          ///< no run is a straggler before
-  std::uint32_t hedge_factor = 3;   ///< times the mean of runs of the same module
+  std::uint32_t audit_permille =
+      10;                          ///< tasks of one node that are run here too, before they count
+  Duration hedge_min = 2s;         ///< no run is a straggler before
+  std::uint32_t hedge_factor = 3;  ///< times the mean of runs of the same module
   std::uint64_t fuel_limit_max = 1'000'000'000'000;
   /// The module that `computation` tasks run; absent: such tasks are refused.
   std::shared_ptr<const Bytes> computation;

@@ -21,7 +21,9 @@ std::size_t count(const TaskView& task, RunState state) {
 }
 
 TEST_F(FleetTest, ATaskRunsIsPaidAndTheRestGoesBack) {
-  open();
+  CoordinatorOptions options;
+  options.audit_permille = 0;
+  open(options);
   add_node("a");
   const Credits before = balance("user:owner");
   const auto submitted = submit();
@@ -102,6 +104,34 @@ TEST_F(FleetTest, AModuleThatIsNotDeterministicSlashesNobody) {
   EXPECT_EQ(done.refunded, done.spec.bid);
 }
 
+TEST_F(FleetTest, AnAuditFindsTheLieOfOneNode) {
+  CoordinatorOptions options;
+  options.audit_permille = 1'000;
+  open(options);
+  add_node("liar", Manner::lies);
+  const auto submitted = submit(1);
+  ASSERT_TRUE(submitted);
+  pass(5s);
+  EXPECT_EQ(balance("bond:liar"), 0U);
+  add_node("honest");
+  const TaskView done = outcome(submitted->spec.id);
+  EXPECT_EQ(done.state, TaskState::completed) << done.reason;
+  EXPECT_EQ(done.runs.back().node, "honest");
+  EXPECT_EQ(balance("node:honest"), kRunCredits + 2) << "its fuel was measured here";
+  EXPECT_EQ(balance("node:liar"), 0U);
+}
+
+TEST_F(FleetTest, WithoutAnAuditOneNodeIsBelieved) {
+  CoordinatorOptions options;
+  options.audit_permille = 0;
+  open(options);
+  add_node("liar", Manner::lies);
+  const auto submitted = submit(1);
+  ASSERT_TRUE(submitted);
+  EXPECT_EQ(outcome(submitted->spec.id).state, TaskState::completed);
+  EXPECT_EQ(own_.started, 0U);
+}
+
 TEST_F(FleetTest, AFailedRunGoesElsewhere) {
   open();
   add_node("bad", Manner::fails);
@@ -163,12 +193,14 @@ TEST_F(FleetTest, AStragglerIsHedged) {
 }
 
 TEST_F(FleetTest, TasksThatWereUnderWayBeginAnewAfterARestart) {
-  open();
+  CoordinatorOptions options;
+  options.audit_permille = 0;
+  open(options);
   add_node("a", Manner::slow);
   const auto submitted = submit(1);
   ASSERT_TRUE(submitted);
   pass(2s);
-  open();
+  open(options);
   come("a");
   const TaskView done = outcome(submitted->spec.id);
   EXPECT_EQ(done.state, TaskState::completed) << done.reason;

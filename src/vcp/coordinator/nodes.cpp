@@ -189,8 +189,9 @@ Result<void> Coordinator::State::change(FleetNode& node, NodeChange change) {
 }
 
 bool Coordinator::State::placeable(FleetNode& node) {
-  return node.online && !node.draining && !node.row.cordoned && !node.row.rejected &&
-         !node.row.removed && node.health.leave(world.clock.now()) != Leave::none &&
+  return node.online && !node.suspect && !node.draining && !node.row.cordoned &&
+         !node.row.rejected && !node.row.removed &&
+         node.health.leave(world.clock.now()) != Leave::none &&
          book.balance(bond_account(node.row.name)) >= options.bond;
 }
 

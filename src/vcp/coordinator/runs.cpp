@@ -24,6 +24,11 @@ bool is_result(const receipt::Completion& completion) {
   }
 }
 
+/// The node may be gone although its session was not missed yet.
+bool is_lost(Code code) {
+  return code == Code::unavailable || code == Code::connection_closed || code == Code::timed_out;
+}
+
 /// A run here is heard by nobody.
 class Unheard final : public RunWatch {
  public:
@@ -69,7 +74,7 @@ void LiveRun::output(const job::OutputPiece& piece) {
 }
 
 void Coordinator::State::pump() {
-  if (pumping || closed) return;  // whoever pumps takes what this call would
+  if (pumping || closed || leaving) return;  // whoever pumps takes what this call would
   pumping = true;
   while (true) {
     const std::vector<Decision> decisions = scheduler.decide(world.clock.now());
@@ -130,6 +135,8 @@ Task<void> Coordinator::State::carry_out(std::shared_ptr<State> self,
   auto result = co_await self->order(run);
   if (self->closed || run->state == nullptr || run->ended) co_return;
   if (!result) {
+    FleetNode* node = self->find_node(run->row.node);
+    if (node != nullptr && is_lost(result.error().code)) node->suspect = true;
     self->fail_run(*run, result.error().message, RunEnd::failed);
   } else if (!result->refused.empty()) {
     run->row.manifest = std::move(result->manifest);
@@ -239,12 +246,20 @@ void Coordinator::State::consider(LiveTask& task) {
   if (answers.size() < task.spec->requirements.min_nodes && !task.truth) return;
   if (answers.empty()) return;
   const Judgement judged = judge(answers, task.truth);
-  if (!judged.differ) return conclude(task, judged);
+  if (!judged.differ && !audits(task)) return conclude(task, judged);
   task.judging = true;
   task.stage = "re-running";
   tell_task(task);
-  world.log.warn("task {}: results differ; running it here", task.spec->id);
+  world.log.info("task {}: {}; running it here", task.spec->id,
+                 judged.differ ? "results differ" : "taken for an audit");
   asio::co_spawn(world.executor, look_again(shared_from_this(), task.spec->id), asio::detached);
+}
+
+/// One node's word is checked now and then, so that no lie is safe.
+bool Coordinator::State::audits(LiveTask& task) {
+  if (task.spec->requirements.min_nodes > 1 || task.truth || task.looked) return false;
+  task.looked = true;
+  return world.random.below(1'000) < options.audit_permille;
 }
 
 Task<Result<RunResult>> Coordinator::State::run_here(std::shared_ptr<const Spec> spec,
@@ -275,6 +290,12 @@ Task<void> Coordinator::State::look_again(std::shared_ptr<State> self, TaskId id
   auto own = co_await self->run_here(spec, module);
   task = self->find_task(id);
   if (self->closed || task == nullptr) co_return;
+  if (!own && task->spec->requirements.min_nodes == 1) {
+    self->world.log.warn("task {}: no audit: {}", id, own.error().text());
+    task->judging = false;
+    self->consider(*task);
+    co_return self->pump();
+  }
   if (!own) {
     self->finish(*task, TaskState::failed,
                  "results differ and could not be judged: " + own.error().message);

@@ -60,6 +60,7 @@ void Coordinator::State::joined(const NodeName& name, const identity::PublicKey&
   FleetNode* node = find_node(name);
   if (node == nullptr) return;
   node->online = true;
+  node->suspect = false;
   node->draining = hello.draining;
   node->cores = static_cast<std::uint32_t>(hello.cpu_cores);
   node->memory_mb = hello.memory_bytes / (1024 * 1024);
@@ -79,6 +80,7 @@ void Coordinator::State::joined(const NodeName& name, const identity::PublicKey&
 void Coordinator::State::telemetry(const NodeName& name, const Telemetry& said) {
   FleetNode* node = find_node(name);
   if (node == nullptr) return;
+  node->suspect = false;
   node->health.take_telemetry(said, world.clock.now());
   refresh(*node);
   tell_node(*node);

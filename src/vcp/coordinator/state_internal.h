@@ -25,6 +25,7 @@ struct FleetNode {
   NodeRow row;
   NodeHealth health;
   bool online = false, draining = false;
+  bool suspect = false;                // a run could not reach it; until it is heard of again
   std::uint32_t cores = 0, slots = 1;  // as the agent found them
   std::uint64_t memory_mb = 0;
   bool gpu = false;
@@ -65,7 +66,7 @@ struct LiveTask {
   std::vector<RunRow> history;     // of those
   std::string stage = "waiting for nodes";
   bool revealing = false;
-  bool judging = false;
+  bool judging = false, looked = false;
   std::optional<Sha256> truth;  // what the coordinator computed itself
   std::optional<RunResult> own;
 };
@@ -119,6 +120,7 @@ struct Coordinator::State final : SessionSink, std::enable_shared_from_this<Stat
   void commits_changed(LiveTask& task);
   /// Compares what is there; ends the task, asks for more, or computes the result here.
   void consider(LiveTask& task);
+  [[nodiscard]] bool audits(LiveTask& task);
   static Task<void> look_again(std::shared_ptr<State> self, TaskId id);
   [[nodiscard]] Task<Result<RunResult>> run_here(std::shared_ptr<const Spec> spec,
                                                  std::shared_ptr<const Bytes> module);

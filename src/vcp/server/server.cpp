@@ -51,6 +51,7 @@ struct Server::State {
   static Task<void> serve(std::shared_ptr<State> self, std::unique_ptr<ByteStream> stream,
                           identity::PublicKey from);
   void close();
+  [[nodiscard]] std::vector<std::string> addresses() const;
 
   World world;
   ServerOptions options;
@@ -112,6 +113,17 @@ Task<Result<void>> Server::State::open_fleet(std::function<void(const Error&)> o
   coordinator->on_mesh_address(
       [this] { return MeshAddress{world.key.peer_id().text(), peer->listen_addresses()}; });
   co_return Result<void>{};
+}
+
+/// Where nodes are told to dial.
+std::vector<std::string> Server::State::addresses() const {
+  if (options.announced.empty()) return peer->listen_addresses();
+  std::vector<std::string> out = options.announced;
+  const std::string self = "/p2p/" + world.key.peer_id().text();
+  for (std::string& address : out) {
+    if (address.find("/p2p/") == std::string::npos) address += self;
+  }
+  return out;
 }
 
 Result<void> Server::State::open_doors() {
@@ -183,7 +195,7 @@ std::uint16_t Server::port() const noexcept {
 }
 
 std::vector<std::string> Server::mesh_addresses() const {
-  return state_->peer->listen_addresses();
+  return state_->addresses();
 }
 
 std::string Server::bootstrap_code() const {

@@ -29,7 +29,10 @@ struct ServerOptions {
   Accounts::Options accounts;
   api::ApiOptions api;
   SessionLimits sessions;
-  peer::Options peer;        ///< where nodes reach it
+  peer::Options peer;  ///< where nodes reach it
+  /// Multiaddrs told to nodes instead of those it listens on, for a coordinator behind a proxy.
+  /// /p2p/… is added where it is missing.
+  std::vector<std::string> announced;
   node::LocalOptions local;  ///< what runs jobs here, when results differ
 };
 
