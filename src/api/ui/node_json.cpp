@@ -39,7 +39,7 @@ json::value microseconds(const std::optional<Duration>& duration) {
   return std::chrono::duration_cast<std::chrono::microseconds>(*duration).count();
 }
 
-json::value memory_of(const std::optional<lucid::MachineState::Memory>& memory) {
+json::value memory_of(const std::optional<MachineState::Memory>& memory) {
   if (!memory) {
     return nullptr;
   }
