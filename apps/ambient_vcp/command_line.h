@@ -36,10 +36,11 @@ struct CoordinatorFlags {
   std::string strategy = "weighted";
   std::string listen;  ///< "127.0.0.1:3000"; PORT of the environment changes the port
   std::vector<std::string>
-      mesh_listen;                 ///< multiaddrs; empty: tcp and quic one port above the API's
-  std::filesystem::path data_dir;  ///< empty: by the cluster's id
-  std::string database;            ///< empty: SQLite in the data folder
-  std::vector<std::string> hosts;  ///< names a Host header may have
+      mesh_listen;  ///< multiaddrs; empty: tcp and quic one port above the API's
+  std::vector<std::string> mesh_announce;  ///< multiaddrs told to nodes instead of where it listens
+  std::filesystem::path data_dir;          ///< empty: by the cluster's id
+  std::string database;                    ///< empty: SQLite in the data folder
+  std::vector<std::string> hosts;          ///< names a Host header may have
   std::filesystem::path tls_certificate, tls_key;
   bool metrics_open = false, no_registration = false;
   std::uint64_t heartbeat_ms = 5'000;

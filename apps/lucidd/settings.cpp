@@ -5,6 +5,7 @@
 
 #include <arpa/inet.h>
 
+#include "daemon/log.h"
 #include "lucid/catalog_files.h"
 #include "lucid/options.h"
 
