@@ -1,5 +1,6 @@
 # Writes files as one C++ source that defines `const std::vector<http::Asset>& NAMESPACE::assets()`:
-#   cmake -DFOLDER=… [-DFILES=a;b] -DHEADER=… -DNAMESPACE=… -DOUT=… -P embed.cmake
+#   cmake -DFOLDER=… [-DFILES=a;b] -DHEADER=… -DNAMESPACE=… [-DTYPE=…] -DOUT=… -P embed.cmake
+# TYPE: an aggregate of a name and bytes other than http::Asset.
 # Without FILES: every file below FOLDER, in the order of their names (hashed names are known only
 # once they are built). Any bytes; the header declares `assets`.
 if(NOT DEFINED FILES)
@@ -9,9 +10,12 @@ if(NOT DEFINED FILES)
     message(FATAL_ERROR "nothing to embed below ${FOLDER}")
   endif()
 endif()
+if(NOT DEFINED TYPE)
+  set(TYPE "http::Asset")
+endif()
 set(text "// Made by cmake/embed.cmake.\n#include \"${HEADER}\"\n\n")
-string(APPEND text "namespace ${NAMESPACE} {\n\nconst std::vector<http::Asset>& assets() {\n")
-string(APPEND text "  static const std::vector<http::Asset> all{\n")
+string(APPEND text "namespace ${NAMESPACE} {\n\nconst std::vector<${TYPE}>& assets() {\n")
+string(APPEND text "  static const std::vector<${TYPE}> all{\n")
 foreach(name IN LISTS FILES)
   file(READ "${FOLDER}/${name}" bytes HEX)
   string(LENGTH "${bytes}" digits)

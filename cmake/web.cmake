@@ -36,13 +36,17 @@ function(phase_npm folder into stamp)
   set(${stamp} "${made}" PARENT_SCOPE)
 endfunction()
 
-# phase_embed(target OUT source FOLDER folder HEADER header NAMESPACE name [FILES ...] [DEPENDS ...])
+# phase_embed(target OUT source FOLDER folder HEADER header NAMESPACE name [FILES ...] [DEPENDS ...]
+#             [TYPE type])
 #   Adds to `target` a source with the files' bytes (embed.cmake). Without FILES: all below FOLDER.
 function(phase_embed target)
-  cmake_parse_arguments(arg "" "OUT;FOLDER;HEADER;NAMESPACE" "FILES;DEPENDS" ${ARGN})
+  cmake_parse_arguments(arg "" "OUT;FOLDER;HEADER;NAMESPACE;TYPE" "FILES;DEPENDS" ${ARGN})
   set(files)
   if(arg_FILES)
     set(files "-DFILES=${arg_FILES}")
+  endif()
+  if(arg_TYPE)
+    list(APPEND files "-DTYPE=${arg_TYPE}")
   endif()
   list(TRANSFORM arg_FILES PREPEND "${arg_FOLDER}/" OUTPUT_VARIABLE paths)
   add_custom_command(OUTPUT "${arg_OUT}"

@@ -1,4 +1,4 @@
-# phase_guest(name SOURCES ... [COPY path]): a WASI module built by clang, lld and wasi-libc, all from
+# phase_guest(name SOURCES ... [HEADERS ...] [COPY path]): a WASI module built by clang, lld and wasi-libc, all from
 #   the distribution.
 #   Lands in build/examples/<name>.wasm; COPY also places it at a path in the source tree that people paste.
 #   Target: guest_<name>, part of `all`.
@@ -12,9 +12,10 @@ if(NOT PHASE_WASI_INCLUDE)
 endif()
 
 function(phase_guest name)
-  cmake_parse_arguments(arg "" "COPY" "SOURCES;OPTIONS" ${ARGN})
+  cmake_parse_arguments(arg "" "COPY" "SOURCES;HEADERS;OPTIONS" ${ARGN})
   set(out "${CMAKE_BINARY_DIR}/examples/${name}.wasm")
   list(TRANSFORM arg_SOURCES PREPEND "${CMAKE_CURRENT_SOURCE_DIR}/")
+  list(TRANSFORM arg_HEADERS PREPEND "${CMAKE_CURRENT_SOURCE_DIR}/")
   set(copy)
   if(arg_COPY)
     set(copy COMMAND ${CMAKE_COMMAND} -E copy_if_different "${out}" "${arg_COPY}")
@@ -27,7 +28,7 @@ function(phase_guest name)
     COMMAND "${PHASE_GUEST_CLANG}" --target=wasm32-wasi -O2 -Wall -Wextra -Werror -nodefaultlibs
             -Wl,--strip-all ${arg_OPTIONS} -o "${out}" ${arg_SOURCES} -lc
     ${copy}
-    DEPENDS ${arg_SOURCES}
+    DEPENDS ${arg_SOURCES} ${arg_HEADERS}
     VERBATIM)
   add_custom_target(guest_${name} ALL DEPENDS "${out}")
 endfunction()

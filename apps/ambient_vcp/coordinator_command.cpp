@@ -14,6 +14,7 @@
 #include "commands.h"
 #include "daemon/daemon.h"
 #include "daemon/log.h"
+#include "vcp/computation/computation.h"
 #include "vcp/server/server.h"
 
 namespace phase::ambient_vcp {
@@ -111,6 +112,7 @@ Result<vcp::ServerOptions> server_options(const CoordinatorFlags& flags, const f
   const auto strategy = vcp::strategy_of(flags.strategy);
   if (!strategy) return fail(Code::invalid_argument, "unknown --strategy " + flags.strategy);
   out.coordinator.strategy = *strategy;
+  out.coordinator.computation = vcp::computation_module();
   PHASE_TRY_VOID(vcp::Accounts::read_environment(out.accounts));
   PHASE_TRY_VOID(vcp::api::read_environment(out.api));
   PHASE_TRY(const Address address, listen_address(flags));
