@@ -103,9 +103,13 @@ class FleetDay : public FleetTest {
       } else {
         ++refused_;
       }
-      most_tasks_ = std::max(
-          most_tasks_, coordinator_->stats().pending_tasks + coordinator_->stats().running_tasks);
     }
+    most_tasks_ = std::max(most_tasks_, under_way());
+  }
+
+  std::uint64_t under_way() const {
+    const ClusterStats stats = coordinator_->stats();
+    return stats.pending_tasks + stats.running_tasks;
   }
 
   void check_end() {
@@ -166,9 +170,7 @@ TEST_F(FleetDay, EveryTaskEndsOnceAndNoLieIsTaken) {
     ASSERT_FALSE(HasFailure()) << "minute " << minute;
   }
   // Nobody submits any more: all comes to its end.
-  for (int left = 0;
-       left < 400 && coordinator_->stats().pending_tasks + coordinator_->stats().running_tasks > 0;
-       ++left) {
+  for (int left = 0; left < 400 && under_way() > 0; ++left) {
     heartbeats();
     pass(kTick);
   }
