@@ -8,6 +8,7 @@
 #include <gtest/gtest.h>
 
 #include "base/event.h"
+#include "protocol/provider/provider.h"
 #include "tests/simulation/stage.h"
 #include "vcp/coordinator/coordinator.h"
 #include "vcp/coordinator/module_files.h"
@@ -39,6 +40,9 @@ class MemoryFleet final : public Runner {
     const NodeName node = order.node;
     const bool commit = order.commit_first;
     const std::shared_ptr<const Spec> spec = order.spec;
+    if (commit && spec->work.job.limits.output_bytes > provider::kHeldOutputBytesMax) {
+      co_return fail(Code::busy, "declined: it may write more than a node holds back");
+    }
     watch.accepted("0123");
     Event wake(executor_);
     Alarm alarm(clock_, executor_);
