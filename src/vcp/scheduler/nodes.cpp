@@ -7,8 +7,11 @@
 namespace phase::vcp {
 namespace {
 
-/// Weighted picks that are tried before all nodes are looked at.
-constexpr int kPicksMax = 8;
+/// Weighted picks that are tried, first among all nodes, then among those that could do it, before
+/// each of these is looked at.
+constexpr int kPicksMax = 8, kCandidatePicksMax = 64;
+/// Of a whole and idle node.
+constexpr std::uint64_t kWeightMax = 1'001 * 64;
 constexpr std::uint64_t kFarAway = 1'000'000'000;  // latency of a node that was never measured, us
 
 std::string at_least(std::string_view what, std::uint64_t amount, std::string_view unit) {
@@ -45,6 +48,18 @@ std::string lacking_measured(const PlaceableNode& node, const Need& need) {
   return {};
 }
 
+bool same_machine(const PlaceableNode& one, const PlaceableNode& other) {
+  return one.region == other.region && one.type == other.type && one.gpu == other.gpu &&
+         one.cpu_cores == other.cpu_cores && one.memory_mb == other.memory_mb;
+}
+
+/// By health and free places.
+std::uint32_t weight_of(const PlaceableNode& facts, std::uint32_t running, std::uint32_t places) {
+  const std::uint64_t health = std::min(1'000U, facts.health_permille);
+  const std::uint64_t weight = (1 + health) * 64 * (places - running) / places;
+  return static_cast<std::uint32_t>(std::max<std::uint64_t>(1, weight));
+}
+
 bool holds(const std::vector<NodeName>& names, const NodeName& name) {
   return std::ranges::find(names, name) != names.end();
 }
@@ -68,8 +83,10 @@ Result<void> Scheduler::put_node(PlaceableNode facts) {
     nodes_[index] = std::make_unique<Node>();
     nodes_[index]->index = index;
     found = by_name_.emplace(facts.name, index).first;
+    ++machines_;
   }
   Node& node = *nodes_[found->second];
+  if (!same_machine(node.facts, facts)) ++machines_;
   node.facts = std::move(facts);
   refresh(node);
   return {};
@@ -84,6 +101,7 @@ void Scheduler::remove_node(const NodeName& name) {
   nodes_[found->second].reset();
   free_indexes_.push_back(found->second);
   by_name_.erase(found);
+  ++machines_;
 }
 
 std::uint32_t Scheduler::running_on(const NodeName& name) const {
@@ -107,12 +125,13 @@ void Scheduler::refresh(Node& node) {
     weights_.set(node.index, 0);
     return;
   }
-  const std::uint32_t spare = node.places() - node.running;
-  const std::uint64_t weight = (1ULL + node.facts.health_permille) * 64 * spare / node.places();
-  weights_.set(node.index, static_cast<std::uint32_t>(std::max<std::uint64_t>(1, weight)));
+  weights_.set(node.index, weight_of(node.facts, node.running, node.places()));
   if (strategy_ == Strategy::least_loaded || strategy_ == Strategy::latency_aware) {
     node.key = order_key(node);
     node.ordered = order_.insert({node.key, node.index}).second;
+  }
+  for (auto& [key, of] : classes_) {
+    if (of.stuck && fits(node, of.need)) of.stuck = false;
   }
 }
 
@@ -121,7 +140,8 @@ void Scheduler::set_strategy(Strategy strategy) {
   for (const auto& [name, index] : by_name_) refresh(*nodes_[index]);
 }
 
-Result<void> Scheduler::admit(const Need& need) const {
+Result<void> Scheduler::admit(const Need& need) {
+  if (candidates(class_key(need), need).size() >= need.requirements.min_nodes) return {};
   std::size_t have = 0;
   std::map<std::string, std::size_t> missing;
   for (const auto& [name, index] : by_name_) {
@@ -133,7 +153,6 @@ Result<void> Scheduler::admit(const Need& need) const {
     }
   }
   const std::size_t wanted = need.requirements.min_nodes;
-  if (have >= wanted) return {};
   std::string message = "the task needs " + std::to_string(wanted) + " node(s) and " +
                         std::to_string(have) + " of " + std::to_string(by_name_.size()) +
                         " could run it";
@@ -146,9 +165,24 @@ Result<void> Scheduler::admit(const Need& need) const {
               "register nodes that have it, or lower the task's requirements");
 }
 
-bool Scheduler::fits(const Node& node, const Waiting& task) const {
-  return lacking_machine(node.facts, task.need).empty() &&
-         lacking_measured(node.facts, task.need).empty();
+bool Scheduler::fits(const Node& node, const Need& need) {
+  return lacking_machine(node.facts, need).empty() && lacking_measured(node.facts, need).empty();
+}
+
+const std::vector<std::size_t>& Scheduler::candidates(const std::string& key, const Need& need) {
+  auto found = candidates_.find(key);
+  if (found == candidates_.end()) {
+    if (candidates_.size() >= kCandidateClassesMax) candidates_.clear();
+    found = candidates_.try_emplace(key).first;
+  }
+  Candidates& out = found->second;
+  if (out.machines == machines_) return out.nodes;
+  out.machines = machines_;
+  out.nodes.clear();
+  for (const auto& [name, index] : by_name_) {
+    if (lacking_machine(nodes_[index]->facts, need).empty()) out.nodes.push_back(index);
+  }
+  return out.nodes;
 }
 
 bool Scheduler::untried(const Node& node, const Waiting& task) const {
@@ -157,7 +191,7 @@ bool Scheduler::untried(const Node& node, const Waiting& task) const {
 
 bool Scheduler::eligible(const Node& node, const Waiting& task, bool again) const {
   return node.free() && !holds(task.engaged, node.facts.name) && (again || untried(node, task)) &&
-         fits(node, task);
+         fits(node, task.need);
 }
 
 std::optional<std::size_t> Scheduler::choose(const Waiting& task, bool again) {
@@ -178,10 +212,19 @@ std::optional<std::size_t> Scheduler::choose_weighted(const Waiting& task, bool 
     const std::size_t index = weights_.find(random_.below(weights_.total()));
     if (eligible(*nodes_[index], task, again)) return index;
   }
-  // Few fit: one pass, each kept with the probability its weight has in the sum so far.
+  const std::vector<std::size_t>& possible = candidates(task.class_key, task.need);
+  for (int pick = 0; pick < kCandidatePicksMax && !possible.empty(); ++pick) {
+    const std::size_t index = possible[random_.below(possible.size())];
+    const Node& node = *nodes_[index];
+    if (!eligible(node, task, again)) continue;
+    if (random_.below(kWeightMax) < weight_of(node.facts, node.running, node.places())) {
+      return index;
+    }
+  }
+  // Few are free: one pass, each kept with the probability its weight has in the sum so far.
   std::optional<std::size_t> chosen;
   std::uint64_t sum = 0;
-  for (const auto& [name, index] : by_name_) {
+  for (const std::size_t index : possible) {
     const Node& node = *nodes_[index];
     if (!eligible(node, task, again)) continue;
     const std::uint64_t weight = 1ULL + node.facts.health_permille;

@@ -20,7 +20,15 @@ struct Scheduler::Node {
 
 /// Tasks of equal needs, in the order they came.
 struct Scheduler::Class {
+  Need need;
   std::list<Waiting*> tasks;
+  bool stuck = false;  // no node that is free will do; until one comes, or another task
+};
+
+/// Nodes whose machines have what a class of tasks needs, whatever was measured.
+struct Scheduler::Candidates {
+  std::vector<std::size_t> nodes;
+  std::uint64_t machines = 0;  // machines_ when they were looked for
 };
 
 /// A task that is not final.

@@ -12,7 +12,8 @@ namespace {
 constexpr std::array<std::string_view, 4> kStrategies = {"weighted", "round-robin", "least-loaded",
                                                          "latency-aware"};
 
-/// Tasks with equal keys can run on the same nodes.
+}  // namespace
+
 std::string class_key(const Need& need) {
   const Requirements& wants = need.requirements;
   std::string out = need.node_type + '\n' + wants.region + '\n';
@@ -24,8 +25,6 @@ std::string class_key(const Need& need) {
   }
   return out;
 }
-
-}  // namespace
 
 std::string_view strategy_name(Strategy strategy) noexcept {
   return kStrategies[static_cast<std::size_t>(strategy)];
@@ -56,7 +55,10 @@ bool Scheduler::wants_more(const Waiting& task) const {
 
 void Scheduler::queue(Waiting& task) {
   if (task.queued || !wants_more(task)) return;
-  Class& of = classes_[task.class_key];
+  const auto [found, fresh] = classes_.try_emplace(task.class_key);
+  Class& of = found->second;
+  if (fresh) of.need = task.need;
+  of.stuck = false;
   of.tasks.push_back(&task);
   task.where = std::prev(of.tasks.end());
   task.queued = true;
@@ -247,6 +249,7 @@ bool Scheduler::place_one(Class& of, Instant now, std::vector<Decision>& out) {
     ++at;  // `place` may take the task out of the list, and with its last task the class
     if (place(task, now, out)) return true;
   }
+  of.stuck = true;
   return false;
 }
 
@@ -259,7 +262,9 @@ std::vector<Decision> Scheduler::decide(Instant now) {
     // Classes take turns, so that many tasks of one kind do not keep those of another waiting.
     std::vector<std::string> keys;
     keys.reserve(classes_.size());
-    for (const auto& [key, of] : classes_) keys.push_back(key);
+    for (const auto& [key, of] : classes_) {
+      if (!of.stuck) keys.push_back(key);
+    }
     for (const std::string& key : keys) {
       if (out.size() >= limits_.decisions_max || weights_.total() == 0) return out;
       const auto found = classes_.find(key);

@@ -76,6 +76,9 @@ struct GiveUp {
 };
 using Decision = std::variant<Place, Expire, GiveUp>;
 
+/// Kinds of needs whose possible nodes are remembered.
+inline constexpr std::size_t kCandidateClassesMax = 256;
+
 struct SchedulerLimits {
   std::size_t nodes_max = 20'000;
   std::size_t tasks_max = 100'000;  ///< not final yet; above it a submission is told to come back
@@ -109,7 +112,7 @@ class Scheduler {
   // ── Tasks ──
   /// Whether the nodes there are could ever do it, busy or not. Errors: Code::unavailable naming
   /// the resource that is missing and how many nodes have it.
-  [[nodiscard]] Result<void> admit(const Need& need) const;
+  [[nodiscard]] Result<void> admit(const Need& need);
   /// From now on `requirements.min_nodes` different nodes are found for it.
   /// Errors: Code::busy at tasks_max; Code::already_exists.
   [[nodiscard]] Result<void> add(const TaskId& task, Need need, Instant now,
@@ -143,6 +146,7 @@ class Scheduler {
   struct Waiting;
   struct Run;
   struct Class;
+  struct Candidates;
   enum class TimerKind : std::uint8_t { ready, lease, deadline, hedge };
   struct Timer {
     TimerKind kind;
@@ -154,7 +158,9 @@ class Scheduler {
   // nodes.cpp
   void refresh(Node& node);
   [[nodiscard]] std::uint64_t order_key(const Node& node) const;
-  [[nodiscard]] bool fits(const Node& node, const Waiting& task) const;
+  [[nodiscard]] const std::vector<std::size_t>& candidates(const std::string& key,
+                                                           const Need& need);
+  [[nodiscard]] static bool fits(const Node& node, const Need& need);
   [[nodiscard]] bool untried(const Node& node, const Waiting& task) const;
   [[nodiscard]] std::optional<std::size_t> choose(const Waiting& task, bool again);
   [[nodiscard]] std::optional<std::size_t> choose_weighted(const Waiting& task, bool again);
@@ -185,6 +191,8 @@ class Scheduler {
   NodeName last_chosen_;                                   // round-robin
   std::unordered_map<TaskId, std::unique_ptr<Waiting>> tasks_;
   std::map<std::string, Class, std::less<>> classes_;  // tasks that want a node, by need
+  std::map<std::string, Candidates, std::less<>> candidates_;  // at most kCandidateClassesMax
+  std::uint64_t machines_ = 1;  // counts changes of what nodes are, not of how they are
   std::unordered_map<RunId, Run> runs_;
   Timers timers_;
   RunId last_run_ = 0;
@@ -193,5 +201,7 @@ class Scheduler {
 /// Names the first thing that `node` lacks for `need`, leaving aside whether it is free; empty when
 /// it has all.
 [[nodiscard]] std::string lacking(const PlaceableNode& node, const Need& need);
+/// Equal for needs that the same nodes can meet.
+[[nodiscard]] std::string class_key(const Need& need);
 
 }  // namespace phase::vcp
