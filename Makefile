@@ -85,6 +85,7 @@ bench:
 	@$(call build,$(BUILD),bench_programs programs)
 	@for program in $(BUILD)/bench/*; do echo "== $$(basename $$program)"; $$program; done
 	@echo '== nodes'; python3 tests/bench_node/nodes.py --build $(BUILD)
+	@echo '== sessions'; python3 tests/bench_vcp/sessions.py --build $(BUILD)
 	@$(MAKE) models
 	@echo '== lucid'; both=$(BUILD)-baseline; [ -x $$both/bin/llama-server ] || both=$(BUILD); \
 	  python3 tests/bench_lucid/lucid.py --build $$both

@@ -53,7 +53,7 @@ class Ledger:
             previous = hashlib.sha256(_cbor(
                 ["phase/ledger/1", number, entry["at"], KINDS[entry["kind"]], entry["from"],
                  entry["to"], entry["amount"], entry["reference"], previous])).digest()
-            require(entry["hash"] == previous.hex(), f"entry {number} has another hash: {entry}")
+            require(entry["hash"] == previous.hex(), f"entry {number} has another hash")
             self._take(number, entry)
         self.head = previous.hex()
         require(sum(self.balances.values()) == sum(self.granted.values()),

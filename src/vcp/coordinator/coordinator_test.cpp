@@ -3,11 +3,13 @@
 
 #include <algorithm>
 
+#include <boost/json/parse.hpp>
 #include <gtest/gtest.h>
 
 #include "tests/simulation/fleet_fixture.h"
 #include "vcp/coordinator/inputs.h"
 #include "vcp/coordinator/quorum.h"
+#include "vcp/coordinator/state_internal.h"
 
 namespace phase::vcp {
 namespace {
@@ -308,6 +310,18 @@ TEST(Quorum, LimitsAreComparedByTheirKindOnly) {
             answer_of({CompletionKind::exited, 1, ""}, one));
   EXPECT_NE(answer_of({CompletionKind::exited, 0, ""}, one),
             answer_of({CompletionKind::exited, 0, ""}, other));
+}
+
+TEST(ResultJson, IsJsonWhateverWasWritten) {
+  for (const char* written : {"422180883e647913", "[1,{\"a\":-1e999}]", "nonsense", "{\"a\":1.5}"}) {
+    RunResult result;
+    result.out = to_bytes(written);
+    boost::system::error_code error;
+    const auto parsed = boost::json::parse(result_json(result, {"n1"}), error);
+    ASSERT_FALSE(error) << written << " became what is no JSON";
+    EXPECT_EQ(parsed.at("stdout").as_string(), written);
+    EXPECT_EQ(parsed.at("value").is_object(), written[0] == '{') << written;
+  }
 }
 
 TEST(WasmInputs, AreArgumentsOrStdin) {

@@ -1,5 +1,6 @@
 // Tasks: accepted, shown, ended and paid.
 #include <algorithm>
+#include <cmath>
 
 #include <boost/json/parse.hpp>
 #include <boost/json/serialize.hpp>
@@ -20,10 +21,19 @@ json::value text_or_null(ByteView bytes) {
   return json::string(as_text(bytes));
 }
 
+/// A number too large for a double is read as infinite, and JSON has no word for that.
+bool is_finite(const json::value& value) {
+  if (const double* number = value.if_double()) return std::isfinite(*number);
+  if (const json::array* array = value.if_array()) return std::ranges::all_of(*array, is_finite);
+  const json::object* object = value.if_object();
+  return object == nullptr ||
+         std::ranges::all_of(*object, [](const auto& field) { return is_finite(field.value()); });
+}
+
 json::value value_or_null(ByteView bytes) {
   boost::system::error_code error;
   json::value parsed = json::parse(as_text(bytes), error, {}, {.max_depth = 32});
-  if (error) return nullptr;
+  if (error || !is_finite(parsed)) return nullptr;
   return parsed;
 }
 
