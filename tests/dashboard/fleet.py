@@ -83,15 +83,19 @@ class Coordinator:
             raise Problem(f"no one-time code was printed:\n{self.process.said()}")
         return found[-1]
 
-    def join(self, name, command):
+    def join(self, name, command, liar=None):
         """Runs the command as it stands on the page, with a data folder of its own."""
         words = shlex.split(command)
         if words[:2] != ["ambient-vcp", "node"]:
             raise Problem(f"this is no command of a node: {command}")
-        words[0] = str(self.program)
+        words[0] = self.program
         folder = self.root / name
-        folder.mkdir()
-        words += ["--data-dir", str(folder / "data")]
+        (folder / "data").mkdir(parents=True)
+        words += ["--data-dir", folder / "data"]
+        if liar:
+            token = words[words.index("--join-token") + 1]
+            worker = self.program.with_name("phase-worker")
+            words = [liar, name, self.url, token, folder / "data", worker]
         self.nodes[name] = Process(words, folder / "node.log", self.environment())
 
     def stop(self):

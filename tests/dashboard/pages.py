@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
 """The dashboard in a headless Chromium, against a running coordinator with real nodes.
 
-  pages.py --vcp PROGRAM --module FILE [--shots DIR]
+  pages.py --vcp PROGRAM --examples DIR [--shots DIR]
 
-  --module  a WASI module that prints something and ends
-  --shots   where screenshots go; by default none are made
+  --examples  where hello.wasm, ticker.wasm and lying_node are
+  --shots     where screenshots go; by default none are made
 
 Status: 0 all passed, 1 something failed, 77 there is no Chromium.
 """
@@ -25,7 +25,8 @@ from fleet import Api, Coordinator  # noqa: E402
 ENTER, TAB, ESCAPE, SPACE = "\ue007", "\ue004", "\ue00c", " "
 NAME, PASSWORD = "ada", "a password for this test"
 NODES = ("us-1", "eu-1", "ap-1")
-REGIONS = {"us-1": "us-west", "eu-1": "eu-central", "ap-1": "ap-southeast"}
+LIAR = "eu-2"
+REGIONS = {"us-1": "us-west", "eu-1": "eu-central", "ap-1": "ap-southeast", LIAR: "eu-central"}
 PAGES = ("", "nodes", "nodes/us-1", "tasks", "tasks/new", "map", "credits", "events", "account",
          "admin")
 PHONE, DESK = (375, 740), (1280, 900)
@@ -36,8 +37,10 @@ SKIPPED = 77
 class Pages:
     """The dashboard of one coordinator, in one browser."""
 
-    def __init__(self, browser, fleet, module, shots):
-        self.browser, self.fleet, self.module, self.shots = browser, fleet, module, shots
+    def __init__(self, browser, fleet, examples, shots):
+        self.browser, self.fleet, self.shots = browser, fleet, shots
+        self.module, self.ticker = examples / "hello.wasm", examples / "ticker.wasm"
+        self.liar = examples / "lying_node"
         self.task = None
         browser.size(*DESK)
         browser.open("about:blank")
@@ -146,23 +149,30 @@ def signs_out_and_in(pages):
 
 # ---- nodes ---------------------------------------------------------------------------------------
 
+def register(pages, name, shots=False):
+    """By the form of the page of nodes; the command that is shown. The dialog stays open."""
+    browser = pages.browser
+    pages.press("Register a node")
+    pages.fill("Name", name)
+    pages.fill("Region", REGIONS[name])
+    if shots:
+        pages.shot("register")
+    pages.press("Register")
+    browser.until("the command", lambda: browser.all("dialog .copy pre"))
+    command = browser.run("return document.querySelector('dialog .copy pre').textContent")
+    expect(f"one line: {command!r}", "\n" not in command and name in command)
+    if shots:
+        pages.shot("register-command")
+    return command
+
+
 def registers_nodes(pages):
     """Each by the form; the command shown is run as it is."""
     browser = pages.browser
     pages.go("nodes", "Nodes")
     pages.sees("No node is registered.")
     for name in NODES:
-        pages.press("Register a node")
-        pages.fill("Name", name)
-        pages.fill("Region", REGIONS[name])
-        if name == NODES[0]:
-            pages.shot("register")
-        pages.press("Register")
-        browser.until("the command", lambda: browser.all("dialog .copy textarea"))
-        command = browser.run("return document.querySelector('dialog .copy textarea').value")
-        expect(f"one line: {command!r}", "\n" not in command and name in command)
-        if name == NODES[0]:
-            pages.shot("register-command")
+        command = register(pages, name, shots=name == NODES[0])
         pages.fleet.join(name, command)
         browser.click("dialog .close")
     for name in NODES:
@@ -172,6 +182,7 @@ def registers_nodes(pages):
     pages.fill("Name", NODES[0])
     pages.press("Register")
     browser.until("a refusal with its reason", lambda: browser.all("dialog .problem .what"))
+    pages.shot("register-refused")
     browser.press(ESCAPE)
     browser.until("no dialog", lambda: not browser.all("dialog"))
     pages.quiet(409)
@@ -199,6 +210,15 @@ def shows_health_in_terms(pages):
     pages.quiet()
 
 
+def change(pages, word, label):
+    """One of a node's buttons, and yes."""
+    browser = pages.browser
+    browser.click(f'[data-change="{word}"]')
+    browser.until("the question", lambda: browser.all("dialog[open]"))
+    pages.press(label)
+    browser.until("the answer", lambda: not browser.all("dialog"))
+
+
 def changes_a_node(pages):
     browser = pages.browser
     name = NODES[2]
@@ -206,25 +226,39 @@ def changes_a_node(pages):
     browser.until("its buttons", lambda: browser.all('[data-change="cordon"]'))
     browser.click('[data-change="cordon"]')
     pages.sees("It gets no new task.", "dialog")
+    pages.shot("cordon")
     pages.press("Keep as it is")
     expect("nothing changed", not browser.all('[data-change="uncordon"]'))
-    for word, label, shown in (("cordon", "Cordon", "cordoned"), ("uncordon", "Uncordon", ""),
-                               ("drain", "Drain", "draining")):
-        browser.click(f'[data-change="{word}"]')
-        browser.until("the question", lambda: browser.all("dialog[open]"))
-        pages.press(label)
-        browser.until("the answer", lambda: not browser.all("dialog"))
-        browser.until(f"after {word}", lambda one=shown: (
-            one in browser.text(".heading") if one else "cordoned" not in browser.text(".heading")))
-    pages.shot("node-draining")
-    browser.click('[data-change="uncordon"]')
-    browser.until("the question", lambda: browser.all("dialog[open]"))
-    pages.press("Uncordon")
-    browser.until("in use again", lambda: "draining" not in browser.text(".heading"))
+    for word, label, cordoned in (("cordon", "Cordon", True), ("uncordon", "Uncordon", False),
+                                  ("drain", "Drain", True), ("uncordon", "Uncordon", False)):
+        change(pages, word, label)
+        browser.until(f"after {word}", lambda one=cordoned: (
+            ("cordoned" in browser.text(".heading")) == one))
+        if word == "drain":
+            pages.shot("node-cordoned")
     pages.quiet()
 
 
 # ---- tasks ---------------------------------------------------------------------------------------
+
+def upload(pages, module):
+    pages.go("tasks/new", "Submit a task")
+    pages.browser.type(pages.field("Module"), str(module))
+    pages.browser.until("the upload", lambda: "SHA-256" in pages.browser.text(".upload"))
+
+
+def submit(pages):
+    """Its id."""
+    pages.press("Submit")
+    pages.browser.until("the task's page", lambda: pages.browser.all(".stages"))
+    return pages.browser.run("return location.hash").split("/")[-1]
+
+
+def runs_of(pages, count):
+    table = 'table[aria-label="Runs"] tbody tr'
+    pages.browser.until("its runs", lambda: len(pages.browser.all(table)) == count)
+    return pages.browser.texts(table)
+
 
 def submits_a_module(pages):
     browser = pages.browser
@@ -233,21 +267,17 @@ def submits_a_module(pages):
     pages.sees("Choose a module")
     browser.type(pages.field("Module"), str(HERE / "pages.py"))
     pages.sees("does not begin like a WebAssembly module")
-    browser.type(pages.field("Module"), str(pages.module))
-    browser.until("the upload", lambda: "SHA-256" in browser.text(".upload"))
+    upload(pages, pages.module)
     pages.fill("Quorum", str(len(NODES)))
+    pages.fill("Input", "Hello, World", "textarea")
     pages.shot("submit")
-    pages.press("Submit")
-    browser.until("the task's page", lambda: "wasm execution" in browser.text("h1"))
-    pages.task = browser.run("return location.hash").split("/")[-1]
+    pages.task = submit(pages)
     browser.until("its end", lambda: "completed" in browser.text(".heading .badge"))
     pages.sees("Agreed by")
-    browser.until("its runs", lambda: len(browser.all('table[aria-label="Runs"] tbody tr'))
-                  == len(NODES))
-    runs = browser.texts('table[aria-label="Runs"] tbody tr')
+    runs = runs_of(pages, len(NODES))
     expect(f"every run is verified: {runs}", all("verified" in run for run in runs))
     output = browser.text('[data-output="result"]')
-    expect("its output is there", output.strip())
+    expect(f"its output is there: {output}", "dlroW ,olleH" in output)
     pages.shot("task")
     pages.quiet()
 
@@ -263,6 +293,61 @@ def shows_receipts(pages):
         URL.createObjectURL = (blob) => { window.saved.push(blob.size); return make(blob); };""")
     browser.click(f'[aria-label="Download the receipt of {NODES[0]}"]')
     expect("it is saved", browser.run("return window.saved[0]") > 100)
+    pages.quiet()
+
+
+def finds_out_a_liar(pages):
+    """One of four signs something else; it is refuted, loses its bond, is sent away and removed."""
+    browser = pages.browser
+    pages.go("nodes", "Nodes")
+    pages.fleet.join(LIAR, register(pages, LIAR), pages.liar)
+    pages.press("Watch it join")
+    browser.until("its page", lambda: browser.text("h1") == LIAR)
+    browser.until("it joined", lambda: "online" in browser.text(".heading"))
+    upload(pages, pages.module)
+    pages.fill("Quorum", str(len(NODES) + 1))
+    pages.fill("Input", "Hello, World", "textarea")
+    submit(pages)
+    browser.until("its end", lambda: "completed" in browser.text(".heading .badge"))
+    for run in runs_of(pages, len(NODES) + 1):
+        expect(f"the liar alone is refuted: {run}", ("refuted" in run) == (LIAR in run))
+    agreed = next(row for row in browser.texts(".facts > div") if row.startswith("Agreed by"))
+    expect(f"it has no part in the result: {agreed}",
+           LIAR not in agreed and all(name in agreed for name in NODES))
+    browser.until("all receipts", lambda: len(browser.all(
+        'table[aria-label="Receipts"] tbody tr')) == len(NODES) + 1)
+    pages.shot("task-refuted")
+    pages.go(f"nodes/{LIAR}", LIAR)
+    pages.sees("lost its bond")
+    pages.sees("1 disputed")
+    pages.shot("node-slashed")
+    change(pages, "reject", "Reject")
+    browser.until("it is rejected", lambda: "rejected" in browser.text(".heading"))
+    browser.until("it leaves", lambda: not pages.fleet.nodes[LIAR].alive())
+    pages.shot("node-rejected")
+    change(pages, "remove", "Remove")
+    browser.until("the list", lambda: browser.text("h1") == "Nodes")
+    browser.until("it is gone", lambda: browser.all(f'tr[data-key="{NODES[0]}"]')
+                  and not browser.all(f'tr[data-key="{LIAR}"]'))
+    del pages.fleet.nodes[LIAR]  # told to leave, it says so by its status
+    pages.quiet()
+
+
+def follows_a_run(pages):
+    """What a module prints is there while it works; it is cancelled, and the bid comes back."""
+    browser = pages.browser
+    upload(pages, pages.ticker)
+    pages.fill("Arguments", "100000", "textarea")
+    pages.fill("Fuel", str(10 ** 12))
+    submit(pages)
+    browser.until("what it prints", lambda: any(
+        "tick 3" in text for text in browser.texts("pre[data-output]")))
+    expect("it runs", browser.text(".stages .now") == "running")
+    pages.shot("task-running")
+    pages.press("Cancel the task")
+    pages.press("Cancel the task")
+    browser.until("its end", lambda: "cancelled" in browser.text(".heading .badge"))
+    pages.shot("task-cancelled")
     pages.quiet()
 
 
@@ -297,10 +382,8 @@ def cancels(pages):
     browser = pages.browser
     for name in NODES:
         pages.api.ask("POST", f"/nodes/{name}/cordon")
-    pages.go("tasks/new", "Submit a task")
-    browser.type(pages.field("Module"), str(pages.module))
-    browser.until("the upload", lambda: "SHA-256" in browser.text(".upload"))
-    pages.press("Submit")
+    upload(pages, pages.module)
+    submit(pages)
     browser.until("it waits", lambda: "waiting for nodes" in browser.text(".stages .now"))
     pages.shot("task-waiting")
     pages.press("Cancel the task")
@@ -368,8 +451,8 @@ def makes_a_key(pages):
     pages.go("account", "Account")
     pages.fill("Name of a new key", "a test")
     pages.press("Make a key")
-    browser.until("the key", lambda: browser.all(".copy textarea"))
-    key = browser.run("return document.querySelector('.copy textarea').value")
+    browser.until("the key", lambda: browser.all(".copy pre"))
+    key = browser.run("return document.querySelector('.copy pre').textContent")
     expect("it has its form", key.startswith("vcp_") and len(key) == 36)
     browser.until("its row", lambda: browser.run("""
         const row = [...document.querySelectorAll("tr[data-key]")]
@@ -380,6 +463,17 @@ def makes_a_key(pages):
     pages.press("Revoke")
     browser.until("it is gone", lambda: "a test" not in pages.main())
     pages.quiet()
+
+
+def says_what_is_not_there(pages):
+    browser = pages.browser
+    pages.go("nowhere/%zz", "No such page")
+    pages.shot("no-such-page")
+    for path in ("nodes/nobody", "tasks/00000000-0000-4000-8000-000000000000"):
+        browser.run("location.hash = arguments[0]", f"/{path}")
+        browser.until(f"why there is nothing at {path}", lambda: browser.all(".problem .what"))
+    pages.shot("no-such-task")
+    pages.quiet(404)
 
 
 def shows_charts(pages):
@@ -505,10 +599,10 @@ def tells_when_nobody_answers(pages):
 
 
 STEPS = (makes_the_first_administrator, signs_out_and_in, registers_nodes, shows_health_in_terms,
-         changes_a_node, submits_a_module, shows_receipts, lists_tasks, computes, cancels,
-         draws_the_map, checks_credits, follows_events, administrates, makes_a_key, shows_charts,
-         works_by_keyboard, names_every_control, fits_a_phone, does_not_jump,
-         tells_when_nobody_answers)
+         changes_a_node, submits_a_module, shows_receipts, finds_out_a_liar, lists_tasks, computes,
+         follows_a_run, cancels, draws_the_map, checks_credits, follows_events, administrates,
+         makes_a_key, says_what_is_not_there, shows_charts, works_by_keyboard, names_every_control,
+         fits_a_phone, does_not_jump, tells_when_nobody_answers)
 
 
 # ---- running -------------------------------------------------------------------------------------
@@ -517,7 +611,7 @@ def scene(root, arguments, fleet):
     fleet.start()
     browser = driver.Browser(root, free_port())
     try:
-        pages = Pages(browser, fleet, arguments.module.resolve(), arguments.shots)
+        pages = Pages(browser, fleet, arguments.examples.resolve(), arguments.shots)
         for work in STEPS:
             began = time.monotonic()
             work(pages)
@@ -536,7 +630,7 @@ def scene(root, arguments, fleet):
 def parsed():
     parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
     parser.add_argument("--vcp", type=pathlib.Path, required=True)
-    parser.add_argument("--module", type=pathlib.Path, required=True)
+    parser.add_argument("--examples", type=pathlib.Path, required=True)
     parser.add_argument("--shots", type=pathlib.Path)
     return parser.parse_args()
 

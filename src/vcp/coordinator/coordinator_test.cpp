@@ -293,11 +293,18 @@ TEST_F(FleetTest, EventsAreNumberedAndWaitable) {
   outcome(submitted->spec.id);
   std::uint64_t last = before;
   bool completed = false;
+  std::vector<std::string> booked;
   for (const FleetEvent& event : coordinator_->events_after(before)) {
     EXPECT_EQ(event.id, ++last);
     completed = completed || event.json.find("\"completed\"") != std::string::npos;
+    if (event.name != "ledger") continue;
+    EXPECT_EQ(event.owner, submitted->spec.owner);
+    booked.push_back(event.json.find("\"escrow\"") != std::string::npos   ? "escrow"
+                     : event.json.find("\"refund\"") != std::string::npos ? "refund"
+                                                                          : event.json);
   }
   EXPECT_TRUE(completed);
+  EXPECT_EQ(booked, (std::vector<std::string>{"escrow", "refund"}));
 }
 
 TEST(Quorum, LimitsAreComparedByTheirKindOnly) {

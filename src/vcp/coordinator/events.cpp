@@ -10,6 +10,9 @@ namespace phase::vcp {
 namespace json = boost::json;
 
 void Coordinator::State::append(Batch batch) {
+  for (const Entry& entry : batch.entries) {
+    tell_entry(entry);
+  }
   world.journal.append(std::move(batch));
   to_publish.notify();
 }
@@ -46,6 +49,20 @@ void Coordinator::State::tell_run(const LiveTask& task, const RunRow& run) {
   out["state"] = run_state_name(run.state);
   out["reason"] = run.reason;
   tell("run", task.spec->owner, task.spec->id, json::serialize(out));
+}
+
+/// To the user whose account it moves; what moves between other accounts concerns no user alone.
+void Coordinator::State::tell_entry(const Entry& entry) {
+  constexpr std::string_view kUser = "user:";
+  const Transfer& moved = entry.transfer;
+  const std::string& account = moved.to.starts_with(kUser) ? moved.to : moved.from;
+  if (!account.starts_with(kUser)) return;
+  json::object out;
+  out["sequence"] = entry.sequence;
+  out["kind"] = transfer_kind_name(moved.kind);
+  out["amount"] = moved.amount;
+  out["reference"] = moved.reference;
+  tell("ledger", account.substr(kUser.size()), {}, json::serialize(out));
 }
 
 /// Not every heartbeat is news.

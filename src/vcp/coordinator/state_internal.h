@@ -135,6 +135,7 @@ struct Coordinator::State final : SessionSink, std::enable_shared_from_this<Stat
   void tell_task(const LiveTask& task);
   void tell_run(const LiveTask& task, const RunRow& run);
   void tell_node(FleetNode& node);
+  void tell_entry(const Entry& entry);
   static Task<void> publish(std::shared_ptr<State> self);
   static Task<void> tick(std::shared_ptr<State> self);
   void sample();

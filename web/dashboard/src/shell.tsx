@@ -56,11 +56,14 @@ function Page({ route }: { route: string[] }) {
   if (name === "account") return <Account />;
   if (name === "admin" && isAdmin) return <Admin />;
   return (
-    <Empty title="There is no such page.">
-      <p>
-        <a href="#/">Go to the overview</a>
-      </p>
-    </Empty>
+    <>
+      <h1>No such page</h1>
+      <Empty title={`Nothing is at ${route.join("/")}.`}>
+        <a className="button" href="#/">
+          Go to the overview
+        </a>
+      </Empty>
+    </>
   );
 }
 

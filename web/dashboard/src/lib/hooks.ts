@@ -19,6 +19,13 @@ export function useApp(): App {
   return app;
 }
 
+function decoded(part: string): string {
+  try {
+    return decodeURIComponent(part);
+  } catch {
+    return part; // typed by hand, with a lone %
+  }
+}
 /** The part of the address behind '#', as path segments. */
 export function useRoute(): string[] {
   const hash = useSyncExternalStore(
@@ -28,7 +35,7 @@ export function useRoute(): string[] {
     },
     () => window.location.hash,
   );
-  return hash.replace(/^#\/?/, "").split("/").filter(Boolean).map(decodeURIComponent);
+  return hash.replace(/^#\/?/, "").split("/").filter(Boolean).map(decoded);
 }
 export function go(path: string): void {
   window.location.hash = path;

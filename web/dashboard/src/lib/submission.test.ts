@@ -23,6 +23,10 @@ it("a draft becomes a task with what was said and nothing else", () => {
     },
   });
 });
+it("limits are sent when they are set", () => {
+  const draft = { ...blankDraft, fuel: "500", memoryLimit: "64" };
+  expect(submissionOf(draft, kept).inputs).toEqual({ stdin: "", limits: { fuel: 500, memory_mb: 64 } });
+});
 it("a computation is sent without a module", () => {
   const draft = { ...blankDraft, type: "computation" as const, expression: "1+1" };
   expect(submissionOf(draft, kept)).toMatchObject({ task_type: "computation", inputs: { expression: "1+1" } });

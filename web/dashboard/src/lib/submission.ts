@@ -6,6 +6,8 @@ export interface TaskDraft {
   type: "wasm_execution" | "computation";
   args: string; // one per line
   stdin: string;
+  fuel: string;
+  memoryLimit: string; // MB
   computation: "expression" | "json";
   expression: string;
   json: string;
@@ -25,6 +27,8 @@ export const blankDraft: TaskDraft = {
   type: "wasm_execution",
   args: "",
   stdin: "",
+  fuel: "",
+  memoryLimit: "",
   computation: "expression",
   expression: "",
   json: "",
@@ -82,7 +86,15 @@ function requirementsOf(draft: TaskDraft): Requirements {
 function wasmInputs(draft: TaskDraft): Record<string, unknown> {
   const args = draft.args.split("\n").map((line) => line.replace(/\r$/, ""));
   while (args.length && args[args.length - 1] === "") args.pop();
-  return { ...(args.length ? { args } : {}), stdin: draft.stdin };
+  const limits = {
+    ...(draft.fuel ? { fuel: Number(draft.fuel) } : {}),
+    ...(draft.memoryLimit ? { memory_mb: Number(draft.memoryLimit) } : {}),
+  };
+  return {
+    ...(args.length ? { args } : {}),
+    stdin: draft.stdin,
+    ...(Object.keys(limits).length ? { limits } : {}),
+  };
 }
 
 export function submissionOf(draft: TaskDraft, kept: KeptModule | null): TaskSubmission {

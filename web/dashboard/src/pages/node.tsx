@@ -99,14 +99,14 @@ const changes: Record<string, Change> = {
     word: "uncordon",
     label: "Uncordon",
     title: "Use this node again?",
-    text: "It may get new tasks from now on.",
+    text: "It may get new tasks from now on. A bond it lost is put up again, from the credits of its owner.",
     danger: false,
   },
   drain: {
     word: "drain",
     label: "Drain",
     title: "Drain this node?",
-    text: "It gets no new task, and finishes those it has. Then it can be stopped without losing work.",
+    text: "It gets no new task, and what runs on it is placed on other nodes at once. It stays cordoned; it can be stopped then without losing work.",
     danger: false,
   },
   reject: {
@@ -125,6 +125,9 @@ const changes: Record<string, Change> = {
   },
 };
 
+/** Without its bond it gets no task. Where no bond is asked for, none is lost either. */
+const lostBond = (node: Node): boolean => node.disputes > 0 && node.bond === 0 && node.status !== "rejected";
+
 function Actions({ node, onDone }: { node: Node; onDone: () => void }) {
   const { client, user, isAdmin, say } = useApp();
   const [asked, setAsked] = useState<Change | null>(null);
@@ -140,7 +143,8 @@ function Actions({ node, onDone }: { node: Node; onDone: () => void }) {
   if (!isAdmin && node.owner_id !== user.user_id) {
     return <p className="quiet">Only its owner or an administrator can change this node.</p>;
   }
-  const shown = [node.cordoned || node.draining ? "uncordon" : "cordon", "drain", "reject", "remove"].filter(
+  const unusable = node.cordoned || node.draining || lostBond(node);
+  const shown = [unusable ? "uncordon" : "cordon", "drain", "reject", "remove"].filter(
     (word) => !(word === "drain" && node.draining) && !(word === "reject" && node.status === "rejected"),
   );
   return (
@@ -189,7 +193,7 @@ function About({ node }: { node: Node }) {
         rows={[
           ["Region", node.region],
           ["Type", words(node.node_type)],
-          ["Said by its owner", `${number(node.capabilities.cpu_cores)} cores, ${number(node.capabilities.memory_gb, 1)} GB, ${number(node.capabilities.bandwidth_mbps)} Mbps, ${node.capabilities.gpu_available ? "a GPU" : "no GPU"}`],
+          [joined ? "Said by the node" : "Said by its owner", `${number(node.capabilities.cpu_cores)} cores, ${number(node.capabilities.memory_gb, 1)} GB, ${node.capabilities.gpu_available ? "a GPU" : "no GPU"}`],
           ["Last seen", joined ? <span title={clock(node.last_seen)}>{ago(node.last_seen, now)}</span> : "never"],
           ["Registered", clock(node.registered_at)],
           ["Tasks now", number(node.active_tasks)],
@@ -223,6 +227,12 @@ export function NodePage({ id }: { id: string }) {
             <Empty title="This node has not joined yet.">
               <p>Run the command that was shown when it was registered. If it is lost, remove this node and register it again.</p>
             </Empty>
+          )}
+          {lostBond(node) && (
+            <div className="problem">
+              <p className="what">This node lost its bond: a result it signed was proven wrong.</p>
+              <p className="hint">It gets no new task. Uncordon puts up a new bond; reject sends it away.</p>
+            </div>
           )}
           <div className="columns">
             <div className="stack">

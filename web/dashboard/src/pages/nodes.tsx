@@ -55,10 +55,10 @@ export function Pager({ pages, next }: { pages: ReturnType<typeof usePages>; nex
   return (
     <div className="buttons">
       <button type="button" disabled={!pages.back} onClick={() => pages.back?.()}>
-        Newer
+        Previous page
       </button>
       <button type="button" disabled={!next} onClick={() => pages.forward(next)}>
-        Older
+        Next page
       </button>
     </div>
   );
@@ -163,7 +163,7 @@ function Fields({ draft, set }: { draft: Draft; set: (change: Partial<Draft>) =>
         )}
       </Field>
       <Place draft={draft} set={set} />
-      <p className="hint">What you say here is shown as said by you. Placement uses what the coordinator measures.</p>
+      <p className="hint">Holds until the node joins: from then on it says itself what it offers, and the coordinator measures its bandwidth.</p>
       <div className="pair">
         {figure("Bandwidth, Mbps", "bandwidth", 10, 100_000)}
         {figure("CPU cores", "cores", 1, 256)}

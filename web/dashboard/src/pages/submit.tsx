@@ -58,6 +58,14 @@ function WasmFields({ draft, set }: { draft: TaskDraft; set: Set }) {
       <Field label="Input" hint="what the module reads from its standard input">
         {(ids) => <textarea {...ids} rows={4} value={draft.stdin} spellCheck={false} onChange={(event) => set({ stdin: event.target.value })} />}
       </Field>
+      <div className="pair">
+        <Field label="Fuel" hint="steps of one run, at most">
+          {(ids) => <input {...ids} type="number" min={1} max={Number.MAX_SAFE_INTEGER} step={1} placeholder="10,000,000,000" value={draft.fuel} onChange={(event) => set({ fuel: event.target.value })} />}
+        </Field>
+        <Field label="Memory of the module, MB" hint="at most">
+          {(ids) => <input {...ids} type="number" min={1} max={4096} step={1} placeholder="128" value={draft.memoryLimit} onChange={(event) => set({ memoryLimit: event.target.value })} />}
+        </Field>
+      </div>
     </>
   );
 }

@@ -248,7 +248,7 @@ function Agreement({ task }: { task: VcpTask }) {
 }
 
 export function TaskPage({ id }: { id: string }) {
-  const { data: task, error, reload } = useResource<VcpTask>(`/tasks/${id}`, ["task", "run"]);
+  const { data: task, error, reload } = useResource<VcpTask>(`/tasks/${encodeURIComponent(id)}`, ["task", "run"]);
   return (
     <>
       <div className="heading">

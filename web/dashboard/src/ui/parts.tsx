@@ -1,6 +1,6 @@
 // The small parts every page is made of.
 
-import { useEffect, useId, useRef, useState, type ReactNode } from "react";
+import { Fragment, useEffect, useId, useRef, useState, type ReactNode } from "react";
 import type { ApiError } from "../api/errors";
 import { healthTone, number, stateTone, words, type Tone } from "../lib/format";
 
@@ -109,20 +109,27 @@ export function Facts({ rows }: { rows: readonly (readonly [string, ReactNode])[
 
 export function Copy({ text, label = "Copy" }: { text: string; label?: string }) {
   const [said, setSaid] = useState("");
-  const field = useRef<HTMLTextAreaElement>(null);
+  const field = useRef<HTMLPreElement>(null);
   const copy = async (): Promise<void> => {
     try {
       await navigator.clipboard.writeText(text);
       setSaid("Copied");
     } catch {
       // Browsers give the clipboard to pages of HTTPS or of this machine only.
-      field.current?.select();
+      if (field.current) window.getSelection()?.selectAllChildren(field.current);
       setSaid("Selected: press Ctrl+C");
     }
   };
   return (
     <div className="copy">
-      <textarea ref={field} readOnly value={text} aria-label={label} rows={Math.min(6, Math.ceil(text.length / 40))} />
+      <pre ref={field} tabIndex={0} aria-label={label}>
+        {text.split(" ").map((word, at) => (
+          <Fragment key={at}>
+            {at > 0 && " "}
+            <span>{word}</span>
+          </Fragment>
+        ))}
+      </pre>
       <button type="button" onClick={() => void copy()}>
         {label}
       </button>
