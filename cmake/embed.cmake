@@ -3,14 +3,14 @@
 # TYPE: an aggregate of a name and bytes other than http::Asset.
 # Without FILES: every file below FOLDER, in the order of their names (hashed names are known only
 # once they are built). Any bytes; the header declares `assets`.
-if(NOT DEFINED FILES)
+if(NOT FILES)
   file(GLOB_RECURSE FILES RELATIVE "${FOLDER}" LIST_DIRECTORIES FALSE "${FOLDER}/*")
   list(SORT FILES)
   if(NOT FILES)
     message(FATAL_ERROR "nothing to embed below ${FOLDER}")
   endif()
 endif()
-if(NOT DEFINED TYPE)
+if(NOT TYPE)
   set(TYPE "http::Asset")
 endif()
 set(text "// Made by cmake/embed.cmake.\n#include \"${HEADER}\"\n\n")

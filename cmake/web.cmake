@@ -41,17 +41,10 @@ endfunction()
 #   Adds to `target` a source with the files' bytes (embed.cmake). Without FILES: all below FOLDER.
 function(phase_embed target)
   cmake_parse_arguments(arg "" "OUT;FOLDER;HEADER;NAMESPACE;TYPE" "FILES;DEPENDS" ${ARGN})
-  set(files)
-  if(arg_FILES)
-    set(files "-DFILES=${arg_FILES}")
-  endif()
-  if(arg_TYPE)
-    list(APPEND files "-DTYPE=${arg_TYPE}")
-  endif()
   list(TRANSFORM arg_FILES PREPEND "${arg_FOLDER}/" OUTPUT_VARIABLE paths)
   add_custom_command(OUTPUT "${arg_OUT}"
-    COMMAND "${CMAKE_COMMAND}" "-DFOLDER=${arg_FOLDER}" ${files} "-DHEADER=${arg_HEADER}"
-            "-DNAMESPACE=${arg_NAMESPACE}" "-DOUT=${arg_OUT}" -P "${PHASE_EMBED_SCRIPT}"
+    COMMAND "${CMAKE_COMMAND}" "-DFOLDER=${arg_FOLDER}" "-DFILES=${arg_FILES}" "-DTYPE=${arg_TYPE}"
+            "-DHEADER=${arg_HEADER}" "-DNAMESPACE=${arg_NAMESPACE}" "-DOUT=${arg_OUT}" -P "${PHASE_EMBED_SCRIPT}"
     DEPENDS ${paths} ${arg_DEPENDS} "${PHASE_EMBED_SCRIPT}"
     COMMENT "Embedding ${arg_FOLDER}" VERBATIM)
   target_sources(${target} PRIVATE "${arg_OUT}")
