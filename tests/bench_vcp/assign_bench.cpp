@@ -139,10 +139,9 @@ int bench_main() {
     }
   });
   client.join();
-  load.samples.print("vcp/submit_to_assigned: HTTP, durable, " + std::to_string(kPerSecond) +
-                     "/s open loop");
-  std::printf("%-58s %llu\n", "vcp/submit_to_assigned: tasks running at once, most",
-              static_cast<unsigned long long>(running));
+  load.samples.print("vcp/submit_to_assigned");
+  std::printf("%-58s %zu /s open loop, at most %llu tasks running\n", "vcp/submit_to_assigned_load",
+              kPerSecond, static_cast<unsigned long long>(running));
   return 0;
 }
 

@@ -89,6 +89,10 @@ class Bench:
                 process.wait()
 
 
+def row(name, text):
+    print(f"{name:<58} {text}", flush=True)
+
+
 def pss_kib(pid):
     text = pathlib.Path(f"/proc/{pid}/smaps_rollup").read_text()
     return int(re.search(r"^Pss:\s+(\d+)", text, re.M).group(1))
@@ -191,12 +195,12 @@ def measure(bench, nodes, busy):
     after = pss_kib(coordinator.pid)
     submitted, completed, seconds = run_tasks(bench, token, busy)
     still = bench.ask("GET", "/cluster/series", token=token)[-1]["nodes_online"]
-    print(f"{'vcp/sessions':<58} {still} online with heartbeats each {HEARTBEAT_MS} ms, of {nodes}")
-    print(f"{'vcp/session_memory':<58} {(after - before) / max(1, online):.1f} KiB each "
-          f"({before / 1024:.0f} MiB without, {after / 1024:.0f} MiB with)")
-    print(f"{'vcp/session_cpu':<58} {100 * share:.0f} % of one core")
-    print(f"{'vcp/session_tasks':<58} {completed} of {submitted} on {busy} nodes completed in "
-          f"{seconds:.1f} s")
+    row("vcp/sessions", f"{still} online with heartbeats each {HEARTBEAT_MS} ms, of {nodes}")
+    row("vcp/session_memory", f"{(after - before) / max(1, online):.1f} KiB each "
+        f"({before / 1024:.0f} MiB without, {after / 1024:.0f} MiB with)")
+    row("vcp/session_cpu", f"{100 * share:.0f} % of one core")
+    row("vcp/session_tasks",
+        f"{completed} of {submitted} on {busy} nodes completed in {seconds:.1f} s")
     if still < nodes:
         for name in crowds[:1] + ["coordinator"]:
             print(f"── {name}\n{bench.log(name)[-600:]}")
