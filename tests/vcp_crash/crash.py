@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Kills a coordinator and its nodes at their writes, under load, and checks from outside.
 
-    crash.py [--rounds N] [--seed S] [--keep FOLDER]
+    crash.py [--rounds N] [--seconds N] [--seed S] [--keep FOLDER]
 
 Each round a coordinator runs that dies before, during or after its n-th durable write (of the
 journal, or of any of its database files), and a node that dies likewise; clients submit with
@@ -366,10 +366,14 @@ class Crash:
               f"{len(ledger.entries)} ledger entries, "
               f"{sum(map(len, ledger.pays.values()))} payments")
 
-    def run(self):
+    def run(self, seconds):
         self.found()
-        for number in range(self.rounds):
-            self.round(number)
+        until = time.monotonic() + seconds
+        done = 0
+        while done < self.rounds and time.monotonic() < until:
+            self.round(done)
+            done += 1
+        self.rounds = done
         self.finish()
         self.check()
 
@@ -377,6 +381,7 @@ class Crash:
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=12)
+    parser.add_argument("--seconds", type=float, default=3_000, help="no new round after so long")
     parser.add_argument("--seed", type=int, default=secrets.randbelow(1_000_000))
     parser.add_argument("--keep", type=pathlib.Path, help="where logs and databases go on failure")
     options = parser.parse_args()
@@ -385,7 +390,7 @@ def main():
     world = World(options.seed)
     began = time.monotonic()
     try:
-        Crash(world, options.rounds, options.seed).run()
+        Crash(world, options.rounds, options.seed).run(options.seconds)
         print(f"nothing lost, nothing paid twice; {time.monotonic() - began:.0f} s")
         return 0
     except (Broken, OSError) as error:
