@@ -90,7 +90,23 @@ void add_coordinator(CLI::App& app, CommandLine& out) {
   verb.add_option("--drain-seconds", to.drain_seconds,
                   "After SIGTERM running tasks have so long (default 30)")
       ->check(CLI::Range(0, 3600));
+  verb.add_option("--tasks-kept", to.tasks_kept,
+                  "Finished tasks that stay, with results and receipts (default 100000)")
+      ->check(CLI::Range(1, 100'000'000));
   verb.add_option("--worker", to.worker_path, "phase-worker, when it is not beside this program");
+}
+
+void add_backups(CLI::App& app, CommandLine& out) {
+  const auto add = [&](const char* name, const char* about, Verb verb, const char* folder) {
+    CLI::App& made = *app.add_subcommand(name, about);
+    made.callback([&out, verb] { out.verb = verb; });
+    made.add_option("-c,--cluster-id", out.coordinator.cluster_id, "As the coordinator has it");
+    made.add_option("--data-dir", out.coordinator.data_dir, "As the coordinator has it");
+    made.add_option("folder", out.backup, folder)->required();
+  };
+  add("backup", "Copies a coordinator's state, while it runs or not", Verb::backup,
+      "A new folder for the copy");
+  add("restore", "Makes a coordinator's data folder of a backup", Verb::restore, "The backup");
 }
 
 void add_ledger(CLI::App& app, CommandLine& out) {
@@ -133,6 +149,7 @@ std::variant<CommandLine, int> parse_command_line(int argc, const char* const* a
       ->check(CLI::IsMember({"text", "json"}));
   add_node(app, out);
   add_coordinator(app, out);
+  add_backups(app, out);
   add_ledger(app, out);
   add_others(app, out);
   try {

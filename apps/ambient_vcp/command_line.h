@@ -10,7 +10,16 @@
 
 namespace phase::ambient_vcp {
 
-enum class Verb : std::uint8_t { node, coordinator, health, info, gateway, ledger_check };
+enum class Verb : std::uint8_t {
+  node,
+  coordinator,
+  health,
+  info,
+  gateway,
+  ledger_check,
+  backup,
+  restore
+};
 
 /// Flags of `node`; `health` and `info` share the places.
 struct NodeFlags {
@@ -45,6 +54,7 @@ struct CoordinatorFlags {
   bool metrics_open = false, no_registration = false;
   std::uint64_t heartbeat_ms = 5'000;
   std::uint64_t drain_seconds = 30;
+  std::uint64_t tasks_kept = 100'000;  ///< that are final
   std::filesystem::path worker_path;
 };
 
@@ -52,6 +62,7 @@ struct CommandLine {
   Verb verb = Verb::health;
   NodeFlags node;
   CoordinatorFlags coordinator;
+  std::filesystem::path backup;       ///< the folder of `backup` and `restore`
   std::filesystem::path ledger_file;  ///< of `ledger check`; "-": standard input
   std::string log_level;              ///< --log-level, else RUST_LOG, else info
   std::string log_format = "text";

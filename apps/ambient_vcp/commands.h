@@ -17,6 +17,8 @@ inline constexpr const char* kAgent = "ambient-vcp/" PHASE_VERSION;
 
 [[nodiscard]] Result<int> node_command(const CommandLine& line);
 [[nodiscard]] Result<int> coordinator_command(const CommandLine& line);
+[[nodiscard]] Result<int> backup_command(const CommandLine& line);
+[[nodiscard]] Result<int> restore_command(const CommandLine& line);
 [[nodiscard]] Result<int> ledger_check_command(const CommandLine& line);
 [[nodiscard]] Result<int> health_command(const CommandLine& line);
 [[nodiscard]] Result<int> info_command(const CommandLine& line);
@@ -27,6 +29,8 @@ inline constexpr const char* kAgent = "ambient-vcp/" PHASE_VERSION;
 /// --data-dir, else <data>/ambient-vcp/nodes/<id>, <data> being /var/lib for root, else
 /// XDG_DATA_HOME or ~/.local/share. Errors: Code::invalid_argument without a home.
 [[nodiscard]] Result<std::filesystem::path> node_folder(const NodeFlags& flags);
+/// --data-dir, else <data>/ambient-vcp/clusters/<cluster id>; absolute; not made.
+[[nodiscard]] Result<std::filesystem::path> coordinator_folder(const CoordinatorFlags& flags);
 /// Errors: those of parse_url, with what to do.
 [[nodiscard]] Result<http_client::Url> coordinator_url(const std::string& text);
 

@@ -70,18 +70,6 @@ std::vector<std::string> mesh_addresses(const CoordinatorFlags& flags, const Add
   return {host + "/tcp/" + port, host + "/udp/" + port + "/quic-v1"};
 }
 
-Result<fs::path> folder_of(const CoordinatorFlags& flags) {
-  fs::path folder = flags.data_dir;
-  if (folder.empty()) {
-    PHASE_TRY_VOID(vcp::check_node_name(flags.cluster_id));  // it becomes a path
-    PHASE_TRY(const fs::path base, data_folder());
-    folder = base / "clusters" / flags.cluster_id;
-  }
-  folder = fs::absolute(folder);
-  PHASE_TRY_VOID(daemon::make_folder(folder, "--data-dir DIR"));
-  return folder;
-}
-
 node::LocalOptions own_worker(const CoordinatorFlags& flags, const fs::path& folder,
                               const worker::CacheKey& cache_key) {
   node::LocalOptions out;
@@ -109,6 +97,7 @@ Result<vcp::ServerOptions> server_options(const CoordinatorFlags& flags, const f
   }
   vcp::ServerOptions out;
   out.data_dir = folder;
+  out.state.tasks_kept = flags.tasks_kept;
   const auto strategy = vcp::strategy_of(flags.strategy);
   if (!strategy) return fail(Code::invalid_argument, "unknown --strategy " + flags.strategy);
   out.coordinator.strategy = *strategy;
@@ -230,7 +219,8 @@ Result<int> coordinator_command(const CommandLine& line) {
   const CoordinatorFlags& flags = line.coordinator;
   const auto log = daemon::make_log("ambient-vcp", line.log_format, line.log_level);
   daemon::raise_descriptor_limit(*log);
-  PHASE_TRY(const fs::path folder, folder_of(flags));
+  PHASE_TRY(const fs::path folder, coordinator_folder(flags));
+  PHASE_TRY_VOID(daemon::make_folder(folder, "--data-dir DIR"));
   auto context = std::make_unique<asio::io_context>(1);
   SystemClock clock(context->get_executor());
   SystemRandom random;

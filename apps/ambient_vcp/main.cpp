@@ -17,6 +17,10 @@ Result<int> run(const CommandLine& line) {
       return health_command(line);
     case Verb::info:
       return info_command(line);
+    case Verb::backup:
+      return backup_command(line);
+    case Verb::restore:
+      return restore_command(line);
     case Verb::ledger_check:
       return ledger_check_command(line);
     case Verb::gateway:

@@ -46,6 +46,13 @@ Result<fs::path> node_folder(const NodeFlags& flags) {
   return base / "nodes" / (flags.id.empty() ? "default" : flags.id);
 }
 
+Result<fs::path> coordinator_folder(const CoordinatorFlags& flags) {
+  if (!flags.data_dir.empty()) return fs::absolute(flags.data_dir);
+  PHASE_TRY_VOID(vcp::check_node_name(flags.cluster_id));  // it becomes a path
+  PHASE_TRY(const fs::path base, data_folder());
+  return base / "clusters" / flags.cluster_id;
+}
+
 Result<http_client::Url> coordinator_url(const std::string& text) {
   Result<http_client::Url> url = http_client::parse_url(text);
   if (url) return url;

@@ -156,7 +156,7 @@ Result<Database> Database::open(const std::filesystem::path& path) {
   if (!opened) {
     Error error = std::move(opened).error();
     if (error.code == Code::busy) {
-      error.hint = "another plasmd uses " + path.string() +
+      error.hint = "another process uses " + path.string() +
                    "; stop it, or give this one its own data folder";
     }
     return fail(std::move(error));
@@ -192,6 +192,44 @@ Result<std::uint64_t> Database::integer(std::string_view sql) {
 
 std::uint64_t Database::changes() const noexcept {
   return static_cast<std::uint64_t>(sqlite3_changes64(connection_.get()));
+}
+
+Result<std::unique_ptr<Copy>> Copy::begin(Database& from, const std::filesystem::path& to) {
+  std::error_code ignored;
+  if (std::filesystem::exists(to, ignored)) {
+    return fail(Code::already_exists, to.string() + " is there already");
+  }
+  PHASE_TRY_VOID(make_private_file(to));
+  auto out = std::make_unique<Copy>();
+  sqlite3* connection = nullptr;
+  const int code =
+      sqlite3_open_v2(to.c_str(), &connection,
+                      SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE, nullptr);
+  out->to_.connection_.reset(connection);
+  if (code != SQLITE_OK) {
+    return sqlite_error(connection, code, "cannot open " + to.string());
+  }
+  out->backup_.reset(sqlite3_backup_init(connection, "main", from.connection_.get(), "main"));
+  if (!out->backup_) {
+    return sqlite_error(connection, sqlite3_errcode(connection), "cannot copy to " + to.string());
+  }
+  return out;
+}
+
+Result<bool> Copy::step(int pages) {
+  const int code = sqlite3_backup_step(backup_.get(), pages);
+  if (code == SQLITE_OK) {
+    return false;
+  }
+  if (code != SQLITE_DONE) {
+    return sqlite_error(nullptr, code, "the copy cannot be written");
+  }
+  // An error of an earlier moment is told at the end.
+  const int ended = sqlite3_backup_finish(backup_.release());
+  if (ended != SQLITE_OK) {
+    return sqlite_error(nullptr, ended, "the copy cannot be written");
+  }
+  return true;
 }
 
 Result<Transaction> Transaction::begin(Database& database) {

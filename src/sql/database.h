@@ -77,10 +77,30 @@ class Database {
   [[nodiscard]] std::uint64_t changes() const noexcept;
 
  private:
+  friend class Copy;
   struct Close {
     void operator()(sqlite3* connection) const noexcept { sqlite3_close_v2(connection); }
   };
   std::unique_ptr<sqlite3, Close> connection_;
+};
+
+/// A copy of a database while it is used: pages come over in pieces, and what its own connection
+/// changes meanwhile goes to both, so that the copy is of the moment it ended.
+class Copy {
+ public:
+  /// `to` is made with mode 0600 and must not exist. `from` outlives the copy.
+  /// Errors: Code::already_exists, io.
+  [[nodiscard]] static Result<std::unique_ptr<Copy>> begin(Database& from,
+                                                           const std::filesystem::path& to);
+  /// Up to `pages` more, all when negative; true: it is complete and on the disk.
+  [[nodiscard]] Result<bool> step(int pages);
+
+ private:
+  struct Finish {
+    void operator()(sqlite3_backup* backup) const noexcept { sqlite3_backup_finish(backup); }
+  };
+  Database to_;
+  std::unique_ptr<sqlite3_backup, Finish> backup_;  // ends before what it writes to is closed
 };
 
 /// BEGIN IMMEDIATE; rolls back unless `commit` was called.

@@ -107,6 +107,18 @@ Accounts::~Accounts() {
   }
 }
 
+Task<Result<void>> Accounts::copy_to(std::filesystem::path file) {
+  const auto state = state_;
+  const std::function<Result<void>(Book&)> copy = [&file](Book& book) -> Result<void> {
+    PHASE_TRY(const auto all, book.copy(file));
+    constexpr int kAllPages = -1;
+    PHASE_TRY_VOID(all->step(kAllPages));
+    return {};
+  };
+  auto done = co_await State::on_disk(state, copy);
+  co_return done;
+}
+
 Result<void> Accounts::State::begin(TokenKey tokens, std::array<std::uint8_t, 32> secrets) {
   token_key = std::move(tokens);
   secret_key = secrets;

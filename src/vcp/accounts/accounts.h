@@ -61,6 +61,9 @@ class Accounts {
   Accounts(const Accounts&) = delete;
   Accounts& operator=(const Accounts&) = delete;
 
+  /// Copies accounts.db into a new file while it is used. Errors: those of sql::Copy.
+  [[nodiscard]] Task<Result<void>> copy_to(std::filesystem::path file);
+
   // ── The first administrator ──
   [[nodiscard]] bool admin_exists() const noexcept;
   /// Makes the first administrator once; to be printed on the console while there is none. Empty

@@ -22,6 +22,11 @@ class Book {
   /// Errors: those of sql::Database::open and migrate.
   [[nodiscard]] static Result<Book> open(const std::filesystem::path& path, AccountLimits limits);
 
+  /// Copies the file as it is; `this` outlives the copy.
+  [[nodiscard]] Result<std::unique_ptr<sql::Copy>> copy(const std::filesystem::path& to) {
+    return sql::Copy::begin(database_, to);
+  }
+
   // ── Users ──
   [[nodiscard]] Result<bool> admin_exists();
   /// Errors: Code::already_exists, busy (too many).

@@ -8,6 +8,7 @@
 #include "store/store.h"
 #include "vcp/coordinator/module_files.h"
 #include "vcp/coordinator/requester_runner.h"
+#include "vcp/server/snapshot_door.h"
 #include "vcp/state/sqlite_journal.h"
 
 namespace phase::vcp {
@@ -42,12 +43,13 @@ requester::RequesterLimits run_limits() {
   return limits;
 }
 
-struct Server::State {
+struct Server::State : std::enable_shared_from_this<Server::State> {
   State(World with, ServerOptions chosen) : world(std::move(with)), options(std::move(chosen)) {}
 
   [[nodiscard]] Result<void> open_state();
   [[nodiscard]] Task<Result<void>> open_fleet(std::function<void(const Error&)> on_broken);
   [[nodiscard]] Result<void> open_doors();
+  static Task<Result<void>> snapshot(std::shared_ptr<State> self, std::filesystem::path folder);
   static Task<void> serve(std::shared_ptr<State> self, std::unique_ptr<ByteStream> stream,
                           identity::PublicKey from);
   void close();
@@ -57,6 +59,7 @@ struct Server::State {
   ServerOptions options;
   bool closed = false;
   // In order of use: each may use those above it and is destroyed before them.
+  SqliteJournal* file = nullptr;  ///< `journal`, or what it stands before
   std::unique_ptr<Journal> journal;
   std::unique_ptr<ModuleFiles> modules;
   std::unique_ptr<Accounts> accounts;
@@ -68,11 +71,15 @@ struct Server::State {
   std::unique_ptr<Coordinator> coordinator;
   std::unique_ptr<Sessions> sessions;
   std::unique_ptr<api::ApiServer> api;
+  std::unique_ptr<SnapshotDoor> door;
 };
 
 Result<void> Server::State::open_state() {
   const std::filesystem::path& folder = options.data_dir;
-  PHASE_TRY(journal, SqliteJournal::open(world.executor, world.clock, folder / "fleet.db"));
+  PHASE_TRY(auto opened,
+            SqliteJournal::open(world.executor, world.clock, folder / kStateFile, options.state));
+  file = opened.get();
+  journal = std::move(opened);
   if (world.around_journal) journal = world.around_journal(std::move(journal));
   const std::filesystem::path kept = folder / "tasks";
   PHASE_TRY_VOID(daemon::make_folder(kept, "--data-dir DIR"));
@@ -133,7 +140,28 @@ Result<void> Server::State::open_doors() {
   PHASE_TRY(api, api::ApiServer::start({world.clock, world.random, world.executor, *coordinator,
                                         *accounts, world.log},
                                        options.api));
+  const SnapshotDoor::Take take = [this](std::filesystem::path folder) {
+    return snapshot(shared_from_this(), std::move(folder));
+  };
+  auto opened = SnapshotDoor::open(world.executor, options.data_dir, take);
+  if (opened) {
+    door = *std::move(opened);
+  } else {
+    world.log->warn("no backup while running: {}", opened.error().text());
+  }
   return {};
+}
+
+/// The fleet first: whoever owns something there has an account in what is copied after it.
+Task<Result<void>> Server::State::snapshot(std::shared_ptr<State> self,
+                                           std::filesystem::path folder) {
+  if (self->closed) co_return fail(Code::unavailable, "the coordinator stops");
+  std::filesystem::path to = folder / kStateFile;
+  auto fleet = co_await self->file->copy_to(std::move(to));
+  if (!fleet || self->closed) co_return fleet;
+  to = folder / kAccountsFile;
+  auto people = co_await self->accounts->copy_to(std::move(to));
+  co_return people;
 }
 
 Task<void> Server::State::serve(std::shared_ptr<State> self, std::unique_ptr<ByteStream> stream,
@@ -144,6 +172,7 @@ Task<void> Server::State::serve(std::shared_ptr<State> self, std::unique_ptr<Byt
 
 void Server::State::close() {
   closed = true;
+  door.reset();
   api.reset();
   if (sessions) sessions->stop();
   sessions.reset();

@@ -20,11 +20,13 @@
 #include "vcp/accounts/accounts.h"
 #include "vcp/coordinator/coordinator.h"
 #include "vcp/session/session.h"
+#include "vcp/state/sqlite_journal.h"
 
 namespace phase::vcp {
 
 struct ServerOptions {
   std::filesystem::path data_dir;  ///< exists
+  SqliteOptions state;             ///< what stays of the past
   CoordinatorOptions coordinator;
   Accounts::Options accounts;
   api::ApiOptions api;

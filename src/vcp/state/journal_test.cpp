@@ -223,5 +223,98 @@ TEST_F(SqliteJournalTest, AChangedLedgerIsNotLoaded) {
   });
 }
 
+TEST_F(SqliteJournalTest, OldFinalTasksGoWithTheirRunsAndAreStillCounted) {
+  SqliteOptions options;
+  options.tasks_kept = 3;
+  options.prune_every = 4;
+  auto journal =
+      SqliteJournal::open(context_.get_executor(), clock_, folder_ / "fleet.db", options);
+  ASSERT_TRUE(journal);
+  for (int i = 0; i < 20; ++i) {
+    Batch batch;
+    TaskRow row = task_row("t" + std::to_string(i), "u");
+    if (i != 0) row.state = i % 2 == 0 ? TaskState::completed : TaskState::failed;
+    batch.runs.push_back(run_row(row.spec.id, 1));
+    batch.tasks.push_back(std::move(row));
+    (*journal)->append(std::move(batch));
+    play([&]() -> Task<void> {
+      const auto settled = co_await (*journal)->settled();
+      EXPECT_TRUE(settled);
+    });
+  }
+  play([&]() -> Task<void> {
+    const auto loaded = co_await (*journal)->load();
+    EXPECT_TRUE(loaded);
+    if (!loaded) co_return;
+    EXPECT_EQ(loaded->completed, 9U);
+    EXPECT_EQ(loaded->failed, 10U);
+    EXPECT_EQ(loaded->tasks.size(), 1U) << "one that is not final stays, however old";
+    TaskQuery query;
+    const auto left = co_await (*journal)->tasks(query);
+    EXPECT_TRUE(left && left->tasks.size() == 4 && left->tasks[0].spec.id == "t19");
+    const auto gone = co_await (*journal)->runs("t1");
+    EXPECT_TRUE(gone && gone->empty());
+    const auto kept = co_await (*journal)->runs("t19");
+    EXPECT_TRUE(kept && kept->size() == 1);
+  });
+}
+
+TEST_F(SqliteJournalTest, TheInputOfAFinalTaskGoes) {
+  auto journal = SqliteJournal::open(context_.get_executor(), clock_, folder_ / "fleet.db");
+  ASSERT_TRUE(journal);
+  for (const TaskState state : {TaskState::pending, TaskState::running, TaskState::completed}) {
+    Batch batch;
+    batch.tasks.push_back(task_row("t", "u"));
+    batch.tasks.back().state = state;
+    (*journal)->append(std::move(batch));
+    play([&]() -> Task<void> {
+      const auto row = co_await (*journal)->task("t");
+      const auto settled = co_await (*journal)->settled();
+      const auto after = co_await (*journal)->task("t");
+      EXPECT_TRUE(row && settled && after && *after);
+      if (!after || !*after) co_return;
+      EXPECT_EQ((**after).spec.work.stdin_bytes.empty(), is_final(state));
+    });
+  }
+}
+
+TEST_F(SqliteJournalTest, ACopyTakenWhileItIsWrittenIsWhole) {
+  auto journal = SqliteJournal::open(context_.get_executor(), clock_, folder_ / "fleet.db");
+  ASSERT_TRUE(journal);
+  Book book;
+  Batch first;
+  constexpr std::size_t kLarge = 4'000'000;  // the copy takes several steps
+  first.tasks.push_back(task_row("large", "u"));
+  first.tasks.back().spec.work.stdin_bytes.assign(kLarge, 7);
+  first.entries.push_back(grant(book, "u", 1'000));
+  (*journal)->append(std::move(first));
+  bool copied = false;
+  asio::co_spawn(
+      context_,
+      [&]() -> Task<void> {
+        for (int i = 0; !copied; ++i) {
+          Batch batch;
+          batch.tasks.push_back(task_row("t" + std::to_string(i), "u"));
+          batch.entries.push_back(grant(book, "u" + std::to_string(i), 5));
+          (*journal)->append(std::move(batch));
+          const auto settled = co_await (*journal)->settled();
+          EXPECT_TRUE(settled);
+        }
+      },
+      asio::detached);
+  std::filesystem::path to = folder_ / "copy.db";
+  play([&]() -> Task<void> {
+    const auto done = co_await (*journal)->copy_to(to);
+    EXPECT_TRUE(done) << done.error().text();
+    copied = true;
+    const auto again = co_await (*journal)->copy_to(to);
+    EXPECT_EQ(again.error().code, Code::already_exists);
+  });
+  const auto facts = check_state(to);
+  ASSERT_TRUE(facts) << facts.error().text();
+  EXPECT_GE(facts->tasks, 1U);
+  EXPECT_EQ(facts->entries, facts->tasks) << "each batch is there whole";
+}
+
 }  // namespace
 }  // namespace phase::vcp

@@ -51,8 +51,10 @@ SqliteJournal::SqliteJournal(std::shared_ptr<State> state) : state_(std::move(st
 
 Result<std::unique_ptr<SqliteJournal>> SqliteJournal::open(asio::any_io_executor executor,
                                                            Clock& clock,
-                                                           const std::filesystem::path& file) {
+                                                           const std::filesystem::path& file,
+                                                           SqliteOptions options) {
   PHASE_TRY(Tables tables, Tables::open(file));
+  tables.keep(options.tasks_kept, options.prune_every);
   auto state = std::make_shared<State>(std::move(executor), clock, std::move(tables));
   return std::unique_ptr<SqliteJournal>(new SqliteJournal(std::move(state)));
 }
@@ -89,6 +91,41 @@ Task<Result<void>> SqliteJournal::settled() {
 
 std::size_t SqliteJournal::waiting() const {
   return static_cast<std::size_t>(state_->appended - state_->durable);
+}
+
+Result<StateFacts> check_state(const std::filesystem::path& file) {
+  PHASE_TRY(Tables tables, Tables::open(file));
+  PHASE_TRY(const Loaded loaded, tables.load());
+  StateFacts out;
+  out.nodes = loaded.nodes.size();
+  PHASE_TRY(out.tasks, tables.tasks_held());
+  out.entries = loaded.book.sequence();
+  out.head = loaded.book.head();
+  return out;
+}
+
+Task<Result<void>> SqliteJournal::copy_to(std::filesystem::path file) {
+  const std::shared_ptr<State> state = state_;
+  auto durable = co_await settled();
+  if (!durable) co_return durable;
+  const std::function<Result<std::unique_ptr<sql::Copy>>()> begin = [&] {
+    return state->tables.copy(file);
+  };
+  auto copy = co_await in_pool(state->thread, begin);
+  if (!copy) co_return fail(std::move(copy).error());
+  const std::function<Result<bool>()> step = [&] { return (*copy)->step(kCopyPagesAtOnce); };
+  bool complete = false;
+  while (!complete) {
+    const Result<bool> stepped = co_await in_pool(state->thread, step);
+    if (!stepped) co_return fail(stepped.error());
+    complete = *stepped;
+  }
+  const std::function<bool()> close = [&] {
+    copy->reset();
+    return true;
+  };
+  static_cast<void>(co_await in_pool(state->thread, close));
+  co_return Result<void>{};
 }
 
 Task<Result<Loaded>> SqliteJournal::load() {

@@ -13,13 +13,38 @@ namespace phase::vcp {
 
 /// Batches of one transaction; more wait for the next.
 inline constexpr std::size_t kBatchesAtOnce = 4'096;
+/// Final tasks that stay, with their results, runs and receipts, unless it is said otherwise.
+inline constexpr std::uint64_t kTasksKept = 100'000;
+/// Looked for what may go once so many task rows were written, and so many go at a time.
+inline constexpr std::uint64_t kPruneEvery = 1'000;
+/// Of a copy, between two transactions.
+inline constexpr int kCopyPagesAtOnce = 256;
+
+struct SqliteOptions {
+  std::uint64_t tasks_kept = kTasksKept;
+  std::uint64_t prune_every = kPruneEvery;  ///< above 0
+};
+
+/// What a state file says.
+struct StateFacts {
+  std::uint64_t nodes = 0, tasks = 0, entries = 0;
+  Sha256 head;  ///< of the ledger's chain
+};
+/// Reads a file that nobody uses, the ledger's whole chain included. Errors: those of opening it;
+/// Code::verification_failed or malformed when what it says cannot be.
+[[nodiscard]] Result<StateFacts> check_state(const std::filesystem::path& file);
 
 class SqliteJournal final : public Journal {
  public:
   /// Opens or makes the file. Errors: those of sql::Database::open and sql::migrate.
   [[nodiscard]] static Result<std::unique_ptr<SqliteJournal>> open(
-      asio::any_io_executor executor, Clock& clock, const std::filesystem::path& file);
+      asio::any_io_executor executor, Clock& clock, const std::filesystem::path& file,
+      SqliteOptions options = {});
   ~SqliteJournal() override;  ///< what was appended is written first
+
+  /// Copies what settled before this call, and perhaps more, into a new file, between the writes.
+  /// Errors: those of sql::Copy, settled.
+  [[nodiscard]] Task<Result<void>> copy_to(std::filesystem::path file);
 
   [[nodiscard]] Task<Result<Loaded>> load() override;
   void append(Batch batch) override;

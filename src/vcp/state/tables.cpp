@@ -1,4 +1,6 @@
+#include <algorithm>
 #include <array>
+#include <utility>
 
 #include "vcp/state/spec_codec.h"
 #include "vcp/state/tables_internal.h"
@@ -7,7 +9,7 @@ namespace phase::vcp {
 namespace {
 
 // Placeholders and types are those that PostgreSQL knows too.
-constexpr std::array<const char*, 1> kSchema = {R"sql(
+constexpr std::array<const char*, 2> kSchema = {R"sql(
 CREATE TABLE nodes (
   name TEXT NOT NULL PRIMARY KEY,
   owner TEXT NOT NULL,
@@ -79,6 +81,10 @@ CREATE TABLE ledger (
 CREATE UNIQUE INDEX ledger_once ON ledger (kind, reference, to_account) WHERE kind IN (1, 4, 5, 6);
 CREATE INDEX ledger_from ON ledger (from_account, sequence);
 CREATE INDEX ledger_to ON ledger (to_account, sequence);
+)sql",
+                                                R"sql(
+CREATE TABLE pruned (state BIGINT NOT NULL PRIMARY KEY, tasks BIGINT NOT NULL);
+UPDATE tasks SET input = X'' WHERE state >= 2;
 )sql"};
 
 constexpr std::string_view kTaskColumns =
@@ -210,7 +216,8 @@ Result<void> Tables::prepare() {
           "reason, result, spec, input) VALUES "
           "($1,$2,$3,$4,$5,$6,$7,$8,$9,$10,$11,$12,$13) ON CONFLICT (id) DO UPDATE SET "
           "state=excluded.state, updated=excluded.updated, paid=excluded.paid, "
-          "refunded=excluded.refunded, reason=excluded.reason, result=excluded.result"));
+          "refunded=excluded.refunded, reason=excluded.reason, result=excluded.result, "
+          "input=CASE WHEN excluded.state < 2 THEN tasks.input ELSE excluded.input END"));
   PHASE_TRY(put_run_,
             database_.prepare(
                 "INSERT INTO runs VALUES "
@@ -235,8 +242,43 @@ Result<void> Tables::write(const std::vector<Batch>& batches) {
     for (const TaskRow& row : batch.tasks) PHASE_TRY_VOID(put(row));
     for (const RunRow& row : batch.runs) PHASE_TRY_VOID(put(row));
     for (const Entry& entry : batch.entries) PHASE_TRY_VOID(put(entry));
+    put_since_pruned_ += batch.tasks.size();
   }
+  if (put_since_pruned_ >= prune_every_) PHASE_TRY_VOID(prune());
   return transaction.commit();
+}
+
+/// Of the oldest final tasks, at most as many as were written since the last time go.
+Result<void> Tables::prune() {
+  const std::uint64_t most = std::exchange(put_since_pruned_, 0);
+  PHASE_TRY(const std::uint64_t final,
+            database_.integer("SELECT count(*) FROM tasks WHERE state >= 2"));
+  if (final <= kept_) return {};
+  PHASE_TRY(sql::Statement last,
+            database_.prepare("SELECT number FROM tasks WHERE state >= 2 ORDER BY number "
+                              "LIMIT 1 OFFSET $1"));
+  last.bind(std::min(most, final - kept_) - 1);
+  PHASE_TRY(const bool there, last.step());
+  if (!there) return {};
+  const std::uint64_t until = last.integer(0);
+  for (const char* sql :
+       {"INSERT INTO pruned SELECT state, count(*) FROM tasks WHERE state >= 2 AND number <= $1 "
+        "GROUP BY state ON CONFLICT (state) DO UPDATE SET tasks = pruned.tasks + excluded.tasks",
+        "DELETE FROM runs WHERE task IN (SELECT id FROM tasks WHERE state >= 2 AND number <= $1)",
+        "DELETE FROM tasks WHERE state >= 2 AND number <= $1"}) {
+    PHASE_TRY(sql::Statement change, database_.prepare(sql));
+    change.bind(until);
+    PHASE_TRY_VOID(change.run());
+  }
+  return {};
+}
+
+Result<std::unique_ptr<sql::Copy>> Tables::copy(const std::filesystem::path& to) {
+  return sql::Copy::begin(database_, to);
+}
+
+Result<std::uint64_t> Tables::tasks_held() {
+  return database_.integer("SELECT count(*) FROM tasks");
 }
 
 Result<void> Tables::put(const NodeRow& row) {
@@ -354,6 +396,12 @@ Result<Loaded> Tables::load() {
   }
   PHASE_TRY(out.completed, database_.integer("SELECT count(*) FROM tasks WHERE state = 2"));
   PHASE_TRY(out.failed, database_.integer("SELECT count(*) FROM tasks WHERE state > 2"));
+  PHASE_TRY(const std::uint64_t completed,
+            database_.integer("SELECT coalesce(sum(tasks), 0) FROM pruned WHERE state = 2"));
+  PHASE_TRY(const std::uint64_t failed,
+            database_.integer("SELECT coalesce(sum(tasks), 0) FROM pruned WHERE state > 2"));
+  out.completed += completed;
+  out.failed += failed;
   return out;
 }
 

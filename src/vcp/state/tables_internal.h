@@ -2,7 +2,7 @@
 #pragma once
 
 #include "sql/database.h"
-#include "vcp/state/journal.h"
+#include "vcp/state/sqlite_journal.h"
 
 namespace phase::vcp {
 
@@ -10,6 +10,14 @@ class Tables {
  public:
   /// Opens or makes the file, at the newest schema.
   [[nodiscard]] static Result<Tables> open(const std::filesystem::path& file);
+  /// Final tasks beyond so many go, oldest first, with their runs.
+  void keep(std::uint64_t tasks, std::uint64_t every) noexcept {
+    kept_ = tasks;
+    prune_every_ = every;
+  }
+  /// Copies the file as it is; `this` outlives the copy.
+  [[nodiscard]] Result<std::unique_ptr<sql::Copy>> copy(const std::filesystem::path& to);
+  [[nodiscard]] Result<std::uint64_t> tasks_held();
   /// All of it in one transaction, on the disk when this returns.
   [[nodiscard]] Result<void> write(const std::vector<Batch>& batches);
   [[nodiscard]] Result<Loaded> load();
@@ -27,9 +35,13 @@ class Tables {
   [[nodiscard]] Result<void> put(const Entry& entry);
   [[nodiscard]] Result<std::vector<NodeRow>> nodes();
   [[nodiscard]] Result<void> replay(Book& book);
+  [[nodiscard]] Result<void> prune();
 
   sql::Database database_;
   sql::Statement put_node_, put_task_, put_run_, put_entry_, get_task_, get_runs_;
+  std::uint64_t kept_ = kTasksKept;
+  std::uint64_t prune_every_ = kPruneEvery;
+  std::uint64_t put_since_pruned_ = 0;
 };
 
 }  // namespace phase::vcp
