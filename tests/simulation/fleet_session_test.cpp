@@ -391,6 +391,34 @@ TEST_F(FleetSession, OversizedFramesAndFloodsEndTheSession) {
   EXPECT_EQ(ledger_.told.back(), "gone rogue protocol");
 }
 
+TEST_F(FleetSession, WhatANewerNodeSaysEndsItsOwnSessionOnly) {
+  Node older(*this, "older", kLan);
+  start(older);
+  pass(1s);
+  EXPECT_EQ(sessions_.size(), 1U);
+  // A hello with a field that this version has not.
+  Bytes hello = encode(FleetFrame{hello_of("newer")});
+  constexpr std::size_t kLengthAt = 3, kMapAt = 5;
+  hello[kMapAt] = static_cast<std::uint8_t>(hello[kMapAt] + 1);
+  hello.insert(hello.end(), {0x0c, 0xf5});  // 12: true
+  hello[kLengthAt] = static_cast<std::uint8_t>(hello[kLengthAt] + 2);
+  const identity::KeyPair key = identity::KeyPair::generate(random_);
+  const auto stream = rogue(key);
+  send_bytes(*stream, hello);
+  const auto answer = hear(*stream);
+  const auto* const bye = answer ? std::get_if<Bye>(&*answer) : nullptr;
+  ASSERT_NE(bye, nullptr);
+  EXPECT_EQ(bye->reason, ByeReason::protocol);
+  // A frame of a type that this version has not.
+  const auto other = rogue(key);
+  join_by_hand(*other);
+  send_bytes(*other, {0, 0, 0, 2, 7, 0xa0});
+  EXPECT_EQ(ledger_.told.back(), "gone rogue protocol");
+  pass(10s);
+  EXPECT_EQ(sessions_.size(), 1U);
+  EXPECT_FALSE(older.ended);
+}
+
 TEST_F(FleetSession, WhoSaysNothingIsDroppedAfterTenSeconds) {
   const identity::KeyPair key = identity::KeyPair::generate(random_);
   const auto stream = rogue(key);
