@@ -19,8 +19,8 @@ HELLO = BUILD / "examples" / "hello.wasm"
 SECONDS_MAX = 60
 HEARTBEAT_MS = 500
 # Tests ask more often than a person.
-RATES = {f"RATE_LIMIT_{tier}_{what}": "100000" for tier in ("AUTH", "NODE", "TASK", "READ", "GENERAL")
-         for what in ("RPM", "BURST")}
+TIERS = ("AUTH", "NODE", "TASK", "READ", "GENERAL")
+RATES = {f"RATE_LIMIT_{tier}_{what}": "100000" for tier in TIERS for what in ("RPM", "BURST")}
 NEEDS = {"min_nodes": 1, "max_execution_time_sec": 60, "require_gpu": False,
          "require_proof": False}
 

@@ -1,6 +1,6 @@
 """What happens to a machine or its link is seen and changes who gets work, within three heartbeats:
-a link's delay, the use of the processor, heat. Nothing in the programs knows of this test: the delay
-is a relay's, the sensors are files."""
+a link's delay, the use of the processor, heat. Nothing in the programs knows of this test: the
+delay is a relay's, the sensors are files."""
 
 import threading
 import time
