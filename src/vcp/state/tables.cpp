@@ -85,6 +85,7 @@ CREATE INDEX ledger_to ON ledger (to_account, sequence);
                                                 R"sql(
 CREATE TABLE pruned (state BIGINT NOT NULL PRIMARY KEY, tasks BIGINT NOT NULL);
 UPDATE tasks SET input = X'' WHERE state >= 2;
+CREATE INDEX tasks_final ON tasks (number, state) WHERE state >= 2;
 )sql"};
 
 constexpr std::string_view kTaskColumns =
