@@ -15,7 +15,7 @@ from driver import Problem, free_port
 
 START_SECONDS, STOP_SECONDS, REQUEST_SECONDS = 30, 30, 10
 CODE = re.compile(r"One-time code: (\S+)")
-HEARTBEAT_MS, DRAIN_SECONDS = 1000, 5
+HEARTBEAT_MS, DRAIN_SECONDS = 3000, 5
 # Many pages are opened within a minute, by one person.
 RATES = {f"RATE_LIMIT_{tier}_{what}": "100000" for tier in ("AUTH", "NODE", "TASK", "GENERAL")
          for what in ("RPM", "BURST")}

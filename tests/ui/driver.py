@@ -134,9 +134,9 @@ class Browser:
         self.command("POST", "/actions", {"actions": [{"type": "key", "id": "keys",
                                                        "actions": strokes}]})
 
-    def until(self, what, condition):
+    def until(self, what, condition, seconds=WAIT_SECONDS):
         """Waits for a condition; its value."""
-        return wait_until(what, WAIT_SECONDS, condition,
+        return wait_until(what, seconds, condition,
                           lambda: "; the page says:\n" + self.text("body"))
 
     def log(self, kind):

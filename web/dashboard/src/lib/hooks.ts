@@ -59,6 +59,7 @@ export function useNow(everyMs = 1000): number {
 export const pollMs = 5_000; // while no events come
 export const slowPollMs = 15_000; // while they do: ages and averages change without one
 export const leastGapMs = 4_000; // between two looks that events ask for
+export const watchedGapMs = 1_500; // at the one thing a page is about
 
 export interface Resource<T> {
   data: T | null;
@@ -68,7 +69,7 @@ export interface Resource<T> {
 }
 
 /** What GET `path` answers, kept fresh: by events of `topics`, else by asking again. */
-export function useResource<T>(path: string | null, topics: readonly string[] = []): Resource<T> {
+export function useResource<T>(path: string | null, topics: readonly string[] = [], gapMs = leastGapMs): Resource<T> {
   const { client, live } = useApp();
   const [state, setState] = useState<{ path: string | null; data: T | null; next: string; error: ApiError | null }>({
     path: null,
@@ -111,7 +112,7 @@ export function useResource<T>(path: string | null, topics: readonly string[] = 
       plan(Date.now() + wait);
     };
     const stop = live.listen((event) => {
-      if (wanted.split(" ").includes(event.name)) plan(Math.max(Date.now() + 150, last + leastGapMs));
+      if (wanted.split(" ").includes(event.name)) plan(Math.max(Date.now() + 150, last + gapMs));
     });
     const seen = (): void => {
       if (!document.hidden) plan(Date.now());
@@ -125,7 +126,7 @@ export function useResource<T>(path: string | null, topics: readonly string[] = 
       stop();
       document.removeEventListener("visibilitychange", seen);
     };
-  }, [client, live, path, wanted]);
+  }, [client, live, path, wanted, gapMs]);
   const reload = useCallback(() => asked.current(), []);
   const current = state.path === path;
   const before = live.kept(path);

@@ -144,9 +144,8 @@ function Actions({ node, onDone }: { node: Node; onDone: () => void }) {
     return <p className="quiet">Only its owner or an administrator can change this node.</p>;
   }
   const unusable = node.cordoned || node.draining || lostBond(node);
-  const shown = [unusable ? "uncordon" : "cordon", "drain", "reject", "remove"].filter(
-    (word) => !(word === "drain" && node.draining) && !(word === "reject" && node.status === "rejected"),
-  );
+  const gone = node.status === "rejected";
+  const shown = gone ? ["remove"] : [unusable ? "uncordon" : "cordon", "drain", "reject", "remove"];
   return (
     <div className="buttons start">
       {shown.map((word) => {

@@ -2,7 +2,7 @@ import { useEffect, useState } from "react";
 import { follow } from "../api/sse";
 import { finalStates, type Run, type RunReceipt, type VcpTask } from "../api/types";
 import { base64Text, clock, credits, duration, energy, milliseconds, number, short, words } from "../lib/format";
-import { useAction, useApp, useResource } from "../lib/hooks";
+import { useAction, useApp, useResource, watchedGapMs } from "../lib/hooks";
 import { read } from "../lib/live";
 import { OutputLog, type Printed } from "../lib/output";
 import { Badge, Confirm, download, Empty, Facts, Panel, Problem, Table, Waiting } from "../ui/parts";
@@ -45,7 +45,7 @@ function Runs({ runs }: { runs: readonly Run[] }) {
   return (
     <Table
       name="Runs"
-      columns={["Node", "State", "Attempt", "Took", "Output", "Fuel", "Claimed", "Receipt", "Paid"]}
+      columns={["Node", "State", "Run", "Took", "Result", "Fuel", "Claimed", "Receipt", "Paid"]}
       rows={runs.map((run) => ({
         key: `${run.node_id}/${run.attempt}/${run.job_id}/${run.assigned_at}`,
         cells: [
@@ -55,14 +55,14 @@ function Runs({ runs }: { runs: readonly Run[] }) {
             {run.reason && <span className="reason">{run.reason}</span>}
           </span>,
           number(run.attempt),
-          took(run),
+          <span className="whole">{took(run)}</span>,
           run.output_sha256 ? <code title={run.output_sha256}>{short(run.output_sha256, 10)}</code> : "–",
           run.fuel === null ? "–" : number(run.fuel),
           <span className="quiet">
             {run.claimed.wall_ms === null ? "time unknown" : duration(run.claimed.wall_ms)},{" "}
             {run.claimed.energy_joules === null ? "energy unknown" : energy(run.claimed.energy_joules)}
           </span>,
-          run.receipt_verified === null ? "none yet" : run.receipt_verified ? <Badge text="verified" /> : <Badge text="refused" tone="bad" />,
+          run.receipt_verified === null ? "none yet" : run.receipt_verified ? <Badge text="valid" tone="good" /> : <Badge text="refused" tone="bad" />,
           credits(run.paid),
         ],
       }))}
@@ -109,7 +109,7 @@ function Output({ task }: { task: VcpTask }) {
           <div key={`${piece.node}/${piece.attempt}/${piece.stream}`}>
             <p className="quiet">
               {piece.node}
-              {piece.attempt > 1 && `, attempt ${piece.attempt}`}, {piece.stream}
+              {piece.attempt > 1 && `, run ${piece.attempt}`}, {piece.stream}
             </p>
             <pre tabIndex={0} aria-label={`${piece.stream} of ${piece.node}`} data-output={piece.node}>
               {piece.text}
@@ -166,7 +166,7 @@ function Receipts({ task }: { task: VcpTask }) {
             key: `${one.node_id}/${at}`,
             cells: [
               one.node_id,
-              <Badge text={one.verdict} tone={one.verdict === "verified" ? "good" : "bad"} />,
+              one.verdict === "verified" ? <Badge text="verified" /> : <span className="reason">{one.verdict}</span>,
               <span className="buttons start">
                 <button type="button" className="small" disabled={!one.receipt} aria-label={`Download the receipt of ${one.node_id}`} onClick={() => save(one, "receipt")}>
                   Receipt
@@ -248,7 +248,7 @@ function Agreement({ task }: { task: VcpTask }) {
 }
 
 export function TaskPage({ id }: { id: string }) {
-  const { data: task, error, reload } = useResource<VcpTask>(`/tasks/${encodeURIComponent(id)}`, ["task", "run"]);
+  const { data: task, error, reload } = useResource<VcpTask>(`/tasks/${encodeURIComponent(id)}`, ["task", "run"], watchedGapMs);
   return (
     <>
       <div className="heading">
