@@ -1,5 +1,6 @@
-// Submit to assigned over HTTP with 1,000 tasks running, open loop: from the moment a task was to be
-// sent to the answer that names its node and is durable. Runs take as long as keeps 1,000 running.
+// Submit to assigned over HTTP with 1,000 tasks running, open loop: from the moment a task was to
+// be sent to the answer that names its node and is durable. Runs take as long as keeps 1,000
+// running.
 #include <cstdlib>
 #include <string>
 #include <thread>
@@ -82,8 +83,7 @@ class OpenLoop {
     const auto [read, got] = co_await http::async_read(stream, buffer, answer, kAwait);
     PHASE_CHECK(!read && got > 0);
     if (answer.result_int() != 201) {
-      std::fprintf(stderr, "%s: %u %s\n", path.c_str(), answer.result_int(),
-                   answer.body().c_str());
+      std::fprintf(stderr, "%s: %u %s\n", path.c_str(), answer.result_int(), answer.body().c_str());
       std::exit(EXIT_FAILURE);
     }
     co_return answer.body();

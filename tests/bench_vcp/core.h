@@ -107,8 +107,8 @@ class Core {
     accounts_ = *std::move(accounts);
     vcp::api::ApiOptions options;
     options.port = 0;
-    for (vcp::api::Rate* rate : {&options.rates.auth, &options.rates.task, &options.rates.general,
-                                 &options.rates.read}) {
+    for (vcp::api::Rate* rate :
+         {&options.rates.auth, &options.rates.task, &options.rates.general, &options.rates.read}) {
       *rate = {1'000'000, 1'000'000};
     }
     auto server = vcp::api::ApiServer::start(

@@ -73,8 +73,7 @@ double run_tasks(Core& core) {
   core.play([&]() -> Task<void> {
     std::size_t left = kSubmitters;
     for (std::size_t i = 0; i < kSubmitters; ++i) {
-      asio::co_spawn(core.context(), submit_some(core, kTasks / kSubmitters, left),
-                     asio::detached);
+      asio::co_spawn(core.context(), submit_some(core, kTasks / kSubmitters, left), asio::detached);
     }
     SystemClock clock(core.context().get_executor());
     while (left > 0 || core.coordinator().stats().completed_tasks < kTasks) {
@@ -140,7 +139,8 @@ int bench_main() {
     run_tasks(core);
   }
   const std::size_t count = batches.size() - first;
-  const std::size_t at_once = std::max<std::size_t>(1, count / std::max<std::uint64_t>(1, transactions));
+  const std::size_t at_once =
+      std::max<std::size_t>(1, count / std::max<std::uint64_t>(1, transactions));
   const double straight = write_straight(batches, at_once);
   std::printf("%-58s %12.0f /s   %zu tasks, %zu batches, %llu transactions\n", "vcp/durable_tasks",
               kTasks / through, kTasks, count, static_cast<unsigned long long>(transactions));

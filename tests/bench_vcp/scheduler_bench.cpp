@@ -1,5 +1,5 @@
-// Placements per second in the scheduler alone, 10,000 nodes, each strategy: a task is added, placed,
-// finished and removed.
+// Placements per second in the scheduler alone, 10,000 nodes, each strategy: a task is added,
+// placed, finished and removed.
 #include <cstdlib>
 #include <string>
 #include <utility>

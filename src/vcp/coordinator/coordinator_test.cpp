@@ -320,7 +320,8 @@ TEST(Quorum, LimitsAreComparedByTheirKindOnly) {
 }
 
 TEST(ResultJson, IsJsonWhateverWasWritten) {
-  for (const char* written : {"422180883e647913", "[1,{\"a\":-1e999}]", "nonsense", "{\"a\":1.5}"}) {
+  for (const char* written :
+       {"422180883e647913", "[1,{\"a\":-1e999}]", "nonsense", "{\"a\":1.5}"}) {
     RunResult result;
     result.out = to_bytes(written);
     boost::system::error_code error;

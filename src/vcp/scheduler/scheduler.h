@@ -190,7 +190,7 @@ class Scheduler {
   std::set<std::pair<std::uint64_t, std::size_t>> order_;  // of the strategies that have one
   NodeName last_chosen_;                                   // round-robin
   std::unordered_map<TaskId, std::unique_ptr<Waiting>> tasks_;
-  std::map<std::string, Class, std::less<>> classes_;  // tasks that want a node, by need
+  std::map<std::string, Class, std::less<>> classes_;          // tasks that want a node, by need
   std::map<std::string, Candidates, std::less<>> candidates_;  // at most kCandidateClassesMax
   std::uint64_t machines_ = 1;  // counts changes of what nodes are, not of how they are
   std::unordered_map<RunId, Run> runs_;
