@@ -27,6 +27,7 @@ void die_later(std::string_view why) {
   SystemRandom random;
   const std::uint64_t wait = random.below(kLaterMax_us);
   std::thread([wait, why] {
+    // tidy: allow(sleep): a death by chance waits for nothing
     std::this_thread::sleep_for(std::chrono::microseconds(wait));
     die(why);
   }).detach();
