@@ -285,8 +285,11 @@ TEST_F(FleetTest, ACordonedNodeGetsNothingAndADrainedOneGivesItsRunsUp) {
 }
 
 TEST_F(FleetTest, EventsAreNumberedAndWaitable) {
-  open();
+  CoordinatorOptions options;
+  options.audit_permille = 0;
+  open(options);
   add_node("a");
+  pass(1s);  // what that told is out
   const std::uint64_t before = coordinator_->last_event();
   const auto submitted = submit(1);
   ASSERT_TRUE(submitted);
