@@ -73,10 +73,11 @@ void add_coordinator(CLI::App& app, CommandLine& out) {
   verb.add_option(
       "--mesh-listen", to.mesh_listen,
       "Multiaddr that nodes dial; may be repeated (default: TCP and QUIC at the address "
-      "of --listen, one port above it)");
-  verb.add_option("--mesh-announce", to.mesh_announce,
-                  "Multiaddr that nodes are told instead, as /dns4/NAME/tcp/3001 behind a proxy; "
-                  "may be repeated");
+      "of --listen, one port above it, WebSocket two above)");
+  verb.add_option(
+      "--mesh-announce", to.mesh_announce,
+      "Multiaddr that nodes are told instead, as /dns4/NAME/tcp/443/wss behind a proxy; "
+      "may be repeated");
   verb.add_option("--data-dir", to.data_dir, "Where its state is (default: by the cluster id)");
   verb.add_option("--database", to.database, "postgres://... (not available yet; default: SQLite)");
   verb.add_option("--allow-host", to.hosts,

@@ -67,7 +67,8 @@ std::vector<std::string> mesh_addresses(const CoordinatorFlags& flags, const Add
   if (!flags.mesh_listen.empty()) return flags.mesh_listen;
   const std::string host = (api.host.find(':') == std::string::npos ? "/ip4/" : "/ip6/") + api.host;
   const std::string port = std::to_string(api.port == 0 ? 0 : api.port + 1);
-  return {host + "/tcp/" + port, host + "/udp/" + port + "/quic-v1"};
+  const std::string web = std::to_string(api.port == 0 ? 0 : api.port + 2);
+  return {host + "/tcp/" + port, host + "/udp/" + port + "/quic-v1", host + "/tcp/" + web + "/ws"};
 }
 
 node::LocalOptions own_worker(const CoordinatorFlags& flags, const fs::path& folder,

@@ -2,6 +2,7 @@
 """A fleet: one coordinator, three nodes, one of which lies, is found out and loses its bond.
 
     examples/demo/demo_vcp.py [--bin build/bin] [--examples build/examples] [--keep-logs FOLDER]
+                              [--websocket]
 
 Starts a coordinator and three nodes as processes on loopback; makes the first administrator with
 the one-time code of the console; registers the nodes and lets them join with their tokens; runs a
@@ -39,8 +40,9 @@ BOND = 100
 class Fleet:
     """Processes of the demo, in one temporary folder."""
 
-    def __init__(self, programs, examples):
+    def __init__(self, programs, examples, websocket):
         self.programs, self.examples = pathlib.Path(programs), pathlib.Path(examples)
+        self.mesh = "/ip4/127.0.0.1/tcp/0" + ("/ws" if websocket else "")
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="phase-fleet-"))
         self.processes = {}
         self.url = self.token = self.code = None
@@ -68,7 +70,7 @@ class Fleet:
     def start_coordinator(self):
         self.start("coordinator",
                    [self.programs / "ambient-vcp", "coordinator", "--cluster-id", "demo",
-                    "--listen", "127.0.0.1:0", "--mesh-listen", "/ip4/127.0.0.1/tcp/0",
+                    "--listen", "127.0.0.1:0", "--mesh-listen", self.mesh,
                     "--data-dir", self.folder / "coordinator", "--heartbeat-ms", "1000"])
         self.url = self.wait_log("coordinator", r"ready: .* at (http://\S+)").group(1)
         self.code = self.wait_log("coordinator", r"One-time code: (\S+)").group(1)
@@ -272,9 +274,11 @@ def main():
     parser.add_argument("--examples", default=ROOT / "build" / "examples",
                         help="folder of hello.wasm and lying_node")
     parser.add_argument("--keep-logs", metavar="FOLDER", type=pathlib.Path)
+    parser.add_argument("--websocket", action="store_true",
+                        help="nodes reach the coordinator by WebSocket only")
     options = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    fleet = Fleet(options.bin, options.examples)
+    fleet = Fleet(options.bin, options.examples, options.websocket)
     try:
         scene(fleet)
         say("\ndemo: every step passed")

@@ -1,5 +1,6 @@
-// peer.h — finding and talking to peers: libp2p (QUIC, TCP/Noise/Yamux, Kademlia, mDNS, identify,
-// ping) behind values and byte streams. Carries bytes and knows no job. The only user of rust/net.
+// peer.h — finding and talking to peers: libp2p (QUIC, TCP or WebSocket/Noise/Yamux, Kademlia,
+// mDNS, identify, ping) behind values and byte streams. Carries bytes and knows no job. The only
+// user of rust/net.
 //
 // The network library runs its own threads; a stream crosses as a socket. Everything here belongs
 // to the executor that was given to `start`; callbacks run on it.

@@ -34,6 +34,7 @@ namespace phase::peer {
 inline constexpr const char* kEcho = "/phase/test/echo/1";
 inline constexpr const char* kQuicLoopback = "/ip4/127.0.0.1/udp/0/quic-v1";
 inline constexpr const char* kTcpLoopback = "/ip4/127.0.0.1/tcp/0";
+inline constexpr const char* kWebSocketLoopback = "/ip4/127.0.0.1/tcp/0/ws";
 
 /// Options that listen on `address` alone, or not at all.
 inline Options listening_on(const std::string& address) {

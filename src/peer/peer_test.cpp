@@ -46,7 +46,7 @@ TEST_F(PeerStart, SaysWhichAddressIsTaken) {
 TEST_F(PeerStart, RefusesWhatItCannotReadOrUse) {
   run([this]() -> Task<void> {
     for (const char* address : {"", "4001", "/ip4/1.2.3", "/ip4/127.0.0.1", "/dns4/localhost/tcp/0",
-                                "/ip4/127.0.0.1/udp/0", "/ip4/127.0.0.1/tcp/0/ws", "/unix/tmp"}) {
+                                "/ip4/127.0.0.1/udp/0", "/ip4/127.0.0.1/tcp/0/wss", "/unix/tmp"}) {
       const Error error = co_await refused(listening_on(address));
       EXPECT_EQ(error.code, Code::malformed) << address << ": " << error.text();
     }

@@ -1,6 +1,8 @@
 // Goal: a stream over either transport is a ByteStream: whole, ordered, ended or reset as
 // base/stream.h says, and held back by its reader. Method: two nodes in one process over sockets on
 // loopback.
+#include <array>
+
 #include <gtest/gtest.h>
 
 #include "peer/peer_fixture.h"
@@ -269,8 +271,14 @@ TEST_P(PeerOver, InboundStreamsAboveTheLimitAreReset) {
   });
 }
 
-INSTANTIATE_TEST_SUITE_P(Transports, PeerOver, testing::Values(kQuicLoopback, kTcpLoopback),
-                         [](const auto& tested) { return tested.index == 0 ? "Quic" : "Tcp"; });
+std::string transport_name(const testing::TestParamInfo<const char*>& tested) {
+  constexpr std::array kNames{"Quic", "Tcp", "WebSocket"};
+  return kNames.at(tested.index);
+}
+
+INSTANTIATE_TEST_SUITE_P(Transports, PeerOver,
+                         testing::Values(kQuicLoopback, kTcpLoopback, kWebSocketLoopback),
+                         transport_name);
 
 }  // namespace
 }  // namespace phase::peer

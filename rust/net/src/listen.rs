@@ -18,6 +18,7 @@ fn socket_address(address: &Multiaddr) -> Option<(SocketAddr, bool)> {
     };
     match (parts.next()?, parts.next()) {
         (Protocol::Tcp(port), None) => Some((SocketAddr::new(ip, port), true)),
+        (Protocol::Tcp(port), Some(Protocol::Ws(_))) => Some((SocketAddr::new(ip, port), true)),
         (Protocol::Udp(port), Some(Protocol::QuicV1)) => Some((SocketAddr::new(ip, port), false)),
         _ => None,
     }
@@ -65,7 +66,7 @@ pub fn check(address: &Multiaddr) -> Result<Checked> {
             Code::Malformed,
             format!(
                 "cannot listen on {address}: \
-                 expected /ip4 or /ip6 with /tcp/<port> or /udp/<port>/quic-v1"
+                 expected /ip4 or /ip6 with /tcp/<port>, /tcp/<port>/ws or /udp/<port>/quic-v1"
             ),
         ));
     };
