@@ -202,7 +202,7 @@ class Written(unittest.TestCase):
 
     def test_ports_and_paths_agree(self):
         exposed = of_dockerfile("EXPOSE")[0].split()
-        self.assertEqual(exposed, ["3000/tcp", "3001/tcp", "3001/udp"])  # nodes: one above the API
+        self.assertEqual(exposed, ["3000/tcp", "3001/tcp", "3001/udp", "3002/tcp"])
         volume = of_dockerfile("VOLUME")[0]
         home = next(rest for rest in of_dockerfile("ENV") if rest.startswith("HOME="))
         self.assertEqual(home, f"HOME={volume}")
