@@ -129,7 +129,8 @@ void add_nodes(List& all) {
           shapes::texts("NodeRejected", {"message", "node_id", "status"}));
   changed("cordon", "Place nothing more on it", cordon_node, shapes::node_info());
   changed("uncordon", "Place on it again", uncordon_node, shapes::node_info());
-  changed("drain", "Cordon it, and let it finish", drain_node, shapes::node_info());
+  changed("drain", "Cordon it, and place elsewhere what runs there", drain_node,
+          shapes::node_info());
   all.push_back(by(operation(put, base + "/{node_id}/heartbeat", "heartbeat", "nodes",
                              "What the coordinator knows of one's node; the heartbeat itself comes "
                              "over the node's connection",
