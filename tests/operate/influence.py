@@ -91,10 +91,27 @@ class Influence(LabTest):
         """Who got the next task."""
         done = self.lab.finish(self.lab.submit(**needs)["task_id"])
         self.assertEqual(done["status"], "completed", done)
-        return done["runs"][0]["node_id"]
+        # Later runs are those of a straggler's double, or after a failure.
+        return min(done["runs"], key=lambda run: run["attempt"])["node_id"]
 
     def all_go_to(self, name, **needs):
         self.assertEqual([self.placed(**needs) for _ in range(TASKS)], [name] * TASKS)
+
+    def nearest_gets_all(self, name):
+        """Tasks go to the node that is shown as nearest; those that ran while a busy machine made
+        another one the nearest do not count."""
+        def nearest():
+            return min(("near", "far"),
+                       key=lambda node: self.lab.node(node)["health"]["latency"]["value"])
+        counted = 0
+        for _ in range(BOTH_TASKS_MAX):
+            before, got, after = nearest(), self.placed(), nearest()
+            if before == after == name:
+                self.assertEqual(got, name)
+                counted += 1
+            if counted == TASKS:
+                return
+        self.fail(f"{name} was the nearest for {counted} tasks only")
 
     def both_get_some(self):
         seen = set()
@@ -112,24 +129,24 @@ class Influence(LabTest):
         lab.start_coordinator("--strategy", "latency-aware")
         lab.first_administrator()
         near, near_url = self.link(5)
-        _, far_url = self.link(40)
+        _, far_url = self.link(35)
         for name, url in (("near", near_url), ("far", far_url)):
             lab.start_agent(name, *self.machine(name).flags(), url=url, token=lab.register(name))
         lab.wait_measured("near", "far")
         self.within_heartbeats(
-            "near", "latency", lambda health: 5 <= health["latency"]["value"] < 40, "5 ms")
-        self.all_go_to("near")
+            "near", "latency", lambda health: 5 <= health["latency"]["value"] < 35, "5 ms")
+        self.nearest_gets_all("near")
 
-        near.round_trip_ms = 80
+        near.round_trip_ms = 65
         seen = self.within_heartbeats(
-            "near", "latency", lambda health: 80 <= health["latency"]["value"] < 100, "80 ms")
-        self.assertLess(seen["health"]["latency"]["score"], 0.2)
-        self.all_go_to("far")
+            "near", "latency", lambda health: health["latency"]["value"] >= 65, "65 ms")
+        self.assertLessEqual(seen["health"]["latency"]["score"], 0.35)
+        self.nearest_gets_all("far")
 
         near.round_trip_ms = 0
-        self.within_heartbeats("near", "latency", lambda health: health["latency"]["value"] < 40,
+        self.within_heartbeats("near", "latency", lambda health: health["latency"]["value"] < 35,
                                "no delay")
-        self.all_go_to("near")
+        self.nearest_gets_all("near")
 
         lab.ask("PUT", "/api/v1/cluster/strategy", {"strategy": "weighted"})
         self.both_get_some()
