@@ -6,7 +6,7 @@ import threading
 import time
 import unittest
 
-from fleet_lab import HEARTBEAT_MS, SECONDS_MAX, LabTest
+from fleet_lab import HEARTBEAT_MS, SECONDS_MAX, LabTest, wait_until
 from relay import Relay, Signpost
 
 HEARTBEATS_MAX = 3
@@ -133,8 +133,7 @@ class Influence(LabTest):
         for name, url in (("near", near_url), ("far", far_url)):
             lab.start_agent(name, *self.machine(name).flags(), url=url, token=lab.register(name))
         lab.wait_measured("near", "far")
-        self.within_heartbeats(
-            "near", "latency", lambda health: 5 <= health["latency"]["value"] < 35, "5 ms")
+        wait_until("a near node", lambda: 5 <= lab.node("near")["health"]["latency"]["value"] < 35)
         self.nearest_gets_all("near")
 
         near.round_trip_ms = 65
