@@ -552,8 +552,9 @@ def fits_a_phone(pages):
         for path in (*PAGES, f"tasks/{pages.task}"):
             browser.run("location.hash = arguments[0]", f"/{path}")
             browser.until(path, lambda: browser.all("h1") and not browser.all("main .waiting"))
-            width = browser.run("return document.documentElement.scrollWidth")
-            expect(f"{path or 'overview'} is {width} wide", width <= PHONE[0])
+            width, room = browser.run("""const page = document.documentElement;
+                return [page.scrollWidth, page.clientWidth]""")
+            expect(f"{path or 'overview'} is {width} wide, the screen {room}", width <= room)
             small = browser.run("""return [...document.querySelectorAll("main button, main select")]
                 .filter((one) => one.getBoundingClientRect().height < 32)
                 .map((one) => one.outerHTML.slice(0, 80))""")
