@@ -65,6 +65,7 @@ Task<Result<std::unique_ptr<Coordinator>>> Coordinator::open(World world,
   state->book = std::move(loaded->book);
   state->completed = loaded->completed;
   state->failed = loaded->failed;
+  state->cancelled = loaded->cancelled;
   for (NodeRow& row : loaded->nodes) {
     auto node = std::make_unique<FleetNode>(state->options.health, reputation_of(row.record));
     node->cores = row.cpu_cores;
@@ -320,7 +321,8 @@ ClusterStats Coordinator::stats() const {
   }
   out.completed_tasks = state_->completed;
   out.failed_tasks = state_->failed;
-  out.total_tasks = out.completed_tasks + out.failed_tasks + state_->tasks.size();
+  out.total_tasks =
+      out.completed_tasks + out.failed_tasks + state_->cancelled + state_->tasks.size();
   out.strategy = strategy_name(state_->scheduler.strategy());
   out.energy_joules = static_cast<double>(state_->energy_mj) / 1000;
   return out;

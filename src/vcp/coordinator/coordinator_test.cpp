@@ -264,6 +264,8 @@ TEST_F(FleetTest, CancelEndsATaskAndGivesItsBidBack) {
     const auto cancelled = co_await coordinator_->cancel(submitted->spec.id, "owner");
     EXPECT_TRUE(cancelled && cancelled->state == TaskState::cancelled);
   });
+  EXPECT_EQ(coordinator_->stats().failed_tasks, 0U) << "who cancels did not fail";
+  EXPECT_EQ(coordinator_->stats().total_tasks, 1U);
   EXPECT_EQ(balance("user:owner"), before);
 }
 

@@ -260,7 +260,7 @@ void Coordinator::State::finish(LiveTask& task, TaskState end, std::string reaso
   }
   batch.tasks.push_back(task.row);
   append(std::move(batch));
-  ++(end == TaskState::completed ? completed : failed);
+  ++(end == TaskState::completed ? completed : end == TaskState::failed ? failed : cancelled);
   for (const auto& [run_id, run] : task.runs) tell_run(task, run->row);
   tell_task(task);
   tasks.erase(id);

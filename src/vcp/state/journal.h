@@ -74,8 +74,8 @@ struct Loaded {
   std::vector<NodeRow> nodes;
   std::vector<TaskRow> tasks;
   std::vector<RunRow> runs;
-  Book book;                                ///< the whole chain was checked
-  std::uint64_t completed = 0, failed = 0;  ///< tasks that are final
+  Book book;                                               ///< the whole chain was checked
+  std::uint64_t completed = 0, failed = 0, cancelled = 0;  ///< tasks that are final
 };
 
 /// Newest first. `before`: the number of the last one seen; 0: from the newest.

@@ -20,7 +20,8 @@ Task<Result<Loaded>> MemoryJournal::load() {
   for (const TaskId& id : order_) {
     const TaskRow& row = tasks_.at(id);
     if (row.state == TaskState::completed) ++out.completed;
-    if (row.state > TaskState::completed) ++out.failed;
+    if (row.state == TaskState::failed) ++out.failed;
+    if (row.state == TaskState::cancelled) ++out.cancelled;
     if (is_final(row.state)) continue;
     out.tasks.push_back(row);
     const auto found = runs_.find(id);

@@ -395,14 +395,16 @@ Result<Loaded> Tables::load() {
     out.tasks.push_back(std::move(row));
     std::ranges::move(of_task, std::back_inserter(out.runs));
   }
-  PHASE_TRY(out.completed, database_.integer("SELECT count(*) FROM tasks WHERE state = 2"));
-  PHASE_TRY(out.failed, database_.integer("SELECT count(*) FROM tasks WHERE state > 2"));
-  PHASE_TRY(const std::uint64_t completed,
-            database_.integer("SELECT coalesce(sum(tasks), 0) FROM pruned WHERE state = 2"));
-  PHASE_TRY(const std::uint64_t failed,
-            database_.integer("SELECT coalesce(sum(tasks), 0) FROM pruned WHERE state > 2"));
-  out.completed += completed;
-  out.failed += failed;
+  const auto count = [this](TaskState state) -> Result<std::uint64_t> {
+    const std::string of = " WHERE state = " + std::to_string(static_cast<int>(state));
+    PHASE_TRY(const std::uint64_t kept, database_.integer("SELECT count(*) FROM tasks" + of));
+    PHASE_TRY(const std::uint64_t gone,
+              database_.integer("SELECT coalesce(sum(tasks), 0) FROM pruned" + of));
+    return kept + gone;
+  };
+  PHASE_TRY(out.completed, count(TaskState::completed));
+  PHASE_TRY(out.failed, count(TaskState::failed));
+  PHASE_TRY(out.cancelled, count(TaskState::cancelled));
   return out;
 }
 
