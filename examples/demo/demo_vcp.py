@@ -40,7 +40,7 @@ BOND = 100
 class Fleet:
     """Processes of the demo, in one temporary folder."""
 
-    def __init__(self, programs, examples, websocket):
+    def __init__(self, programs, examples, websocket=False):
         self.programs, self.examples = pathlib.Path(programs), pathlib.Path(examples)
         self.mesh = "/ip4/127.0.0.1/tcp/0" + ("/ws" if websocket else "")
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="phase-fleet-"))
