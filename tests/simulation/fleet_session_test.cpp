@@ -406,9 +406,8 @@ TEST_F(FleetSession, WhatANewerNodeSaysEndsItsOwnSessionOnly) {
   const auto stream = rogue(key);
   send_bytes(*stream, hello);
   const auto answer = hear(*stream);
-  const auto* const bye = answer ? std::get_if<Bye>(&*answer) : nullptr;
-  ASSERT_NE(bye, nullptr);
-  EXPECT_EQ(bye->reason, ByeReason::protocol);
+  EXPECT_FALSE(answer && std::holds_alternative<Welcome>(*answer)) << "it is not welcome";
+  EXPECT_EQ(ledger_.joins, 1) << "nobody was asked whether it may";
   // A frame of a type that this version has not.
   const auto other = rogue(key);
   join_by_hand(*other);
