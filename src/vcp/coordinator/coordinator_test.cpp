@@ -110,17 +110,34 @@ TEST_F(FleetTest, AnAuditFindsTheLieOfOneNode) {
   CoordinatorOptions options;
   options.audit_permille = 1'000;
   open(options);
+  add_node("honest");
+  coordinator_->sink().gone("honest", GoneReason::closed, {});
   add_node("liar", Manner::lies);
   const auto submitted = submit(1);
   ASSERT_TRUE(submitted);
   pass(5s);
   EXPECT_EQ(balance("bond:liar"), 0U);
-  add_node("honest");
+  come("honest");
   const TaskView done = outcome(submitted->spec.id);
   EXPECT_EQ(done.state, TaskState::completed) << done.reason;
   EXPECT_EQ(done.runs.back().node, "honest");
   EXPECT_EQ(balance("node:honest"), kRunCredits + 2) << "its fuel was measured here";
   EXPECT_EQ(balance("node:liar"), 0U);
+}
+
+TEST_F(FleetTest, AQuorumThatCannotBeHadAnyMoreEndsWithItsReason) {
+  open();
+  add_node("a");
+  add_node("l1", Manner::lies);
+  add_node("l2", Manner::lies);
+  const auto submitted = submit(3);
+  ASSERT_TRUE(submitted);
+  const TaskView done = outcome(submitted->spec.id);
+  EXPECT_EQ(done.state, TaskState::failed);
+  EXPECT_NE(done.reason.find("every node"), std::string::npos) << done.reason;
+  EXPECT_GT(balance("node:a"), 0U) << "its work was right";
+  EXPECT_EQ(balance("treasury"), 200U);
+  EXPECT_EQ(done.paid + done.refunded, done.spec.bid);
 }
 
 TEST_F(FleetTest, WithoutAnAuditOneNodeIsBelieved) {

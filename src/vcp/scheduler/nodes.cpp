@@ -185,6 +185,16 @@ const std::vector<std::size_t>& Scheduler::candidates(const std::string& key, co
   return out.nodes;
 }
 
+/// It needs another node for its quorum, and runs on, ran on, or was refuted on all that could.
+bool Scheduler::nobody_left(const Waiting& task) {
+  if (task.finished + task.live.size() >= task.need.requirements.min_nodes) return false;
+  const std::vector<std::size_t>& possible = candidates(task.class_key, task.need);
+  return possible.size() <= task.engaged.size() &&
+         std::ranges::all_of(possible, [&](std::size_t index) {
+           return holds(task.engaged, nodes_[index]->facts.name);
+         });
+}
+
 bool Scheduler::untried(const Node& node, const Waiting& task) const {
   return !holds(task.failed_on, node.facts.name);
 }

@@ -222,6 +222,13 @@ bool Scheduler::place(Waiting& task, Instant now, std::vector<Decision>& out) {
   if (!chosen && !task.failed_on.empty()) chosen = choose(task, true);
   if (!chosen) {
     task.waiting_for = "no node that is free has all it needs";
+    if (nobody_left(task)) {
+      unqueue(task);
+      task.paused = true;  // until it is removed
+      out.emplace_back(
+          GiveUp{task.id, "every node that could run it was asked; " +
+                              (task.last_failure.empty() ? "none is left" : task.last_failure)});
+    }
     return false;
   }
   Node& node = *nodes_[*chosen];
@@ -240,16 +247,21 @@ bool Scheduler::place(Waiting& task, Instant now, std::vector<Decision>& out) {
   return true;
 }
 
-/// One place for the first tasks of a class that can have one.
-bool Scheduler::place_one(Class& of, Instant now, std::vector<Decision>& out) {
-  std::size_t looked = 0;
-  for (auto at = of.tasks.begin(); at != of.tasks.end() && looked < limits_.looks_per_class;
-       ++looked) {
-    Waiting& task = **at;
-    ++at;  // `place` may take the task out of the list, and with its last task the class
+/// One place for the first tasks of a class that can have one. Those that only wait for a node they
+/// have not asked yet go behind the others, whom they would keep waiting.
+bool Scheduler::place_one(const std::string& key, Instant now, std::vector<Decision>& out) {
+  for (std::size_t looked = 0; looked < limits_.looks_per_class; ++looked) {
+    const auto found = classes_.find(key);
+    if (found == classes_.end()) return false;  // its last task was given up
+    std::list<Waiting*>& tasks = found->second.tasks;
+    Waiting& task = *tasks.front();
     if (place(task, now, out)) return true;
+    if (task.queued && task.engaged.empty() && task.failed_on.empty()) {
+      found->second.stuck = true;  // no free node fits the class, whoever asks
+      return false;
+    }
+    if (task.queued) tasks.splice(tasks.end(), tasks, task.where);
   }
-  of.stuck = true;
   return false;
 }
 
@@ -267,8 +279,7 @@ std::vector<Decision> Scheduler::decide(Instant now) {
     }
     for (const std::string& key : keys) {
       if (out.size() >= limits_.decisions_max || weights_.total() == 0) return out;
-      const auto found = classes_.find(key);
-      if (found != classes_.end() && place_one(found->second, now, out)) placed = true;
+      if (place_one(key, now, out)) placed = true;
     }
   }
   return out;

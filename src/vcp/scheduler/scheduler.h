@@ -87,7 +87,7 @@ struct SchedulerLimits {
   Duration backoff_max = 10s;
   Duration lease_slack = 60s;         ///< beyond the longest a run may take, until it is given up
   std::size_t decisions_max = 4'096;  ///< of one call
-  std::size_t looks_per_class = 8;    ///< tasks of equal needs looked at before the class waits
+  std::size_t looks_per_class = 64;   ///< tasks of equal needs looked at before the class waits
 };
 
 class Scheduler {
@@ -161,6 +161,7 @@ class Scheduler {
   [[nodiscard]] const std::vector<std::size_t>& candidates(const std::string& key,
                                                            const Need& need);
   [[nodiscard]] static bool fits(const Node& node, const Need& need);
+  [[nodiscard]] bool nobody_left(const Waiting& task);
   [[nodiscard]] bool untried(const Node& node, const Waiting& task) const;
   [[nodiscard]] std::optional<std::size_t> choose(const Waiting& task, bool again);
   [[nodiscard]] std::optional<std::size_t> choose_weighted(const Waiting& task, bool again);
@@ -177,7 +178,7 @@ class Scheduler {
   Waiting* end_run(RunId run);
   void fire_timers(Instant now, std::vector<Decision>& out);
   void fire(const Timer& timer, std::vector<Decision>& out);
-  [[nodiscard]] bool place_one(Class& of, Instant now, std::vector<Decision>& out);
+  [[nodiscard]] bool place_one(const std::string& key, Instant now, std::vector<Decision>& out);
   [[nodiscard]] bool place(Waiting& task, Instant now, std::vector<Decision>& out);
 
   Random& random_;

@@ -259,6 +259,48 @@ TEST_F(SchedulerTest, TasksThatCannotRunDoNotKeepOthersWaiting) {
   EXPECT_EQ(placed[0].task, "t");
 }
 
+TEST_F(SchedulerTest, TasksThatNeedAnotherNodeDoNotKeepTheirKindWaiting) {
+  put(node("a", 500, 100));
+  put(node("b", 500, 1));
+  put(node("full", 500, 1));
+  PlaceableNode full = node("full", 500, 1);
+  full.available = false;
+  put(full);
+  // Each has a and b, or waits for what it has not asked: b is taken by the first of them.
+  for (int i = 0; i < 20; ++i) add("pair-" + std::to_string(i), need(2));
+  places();
+  add("t");
+  std::set<TaskId> placed;
+  for (const auto& place : places()) placed.insert(place.task);
+  EXPECT_TRUE(placed.contains("t"));
+}
+
+TEST_F(SchedulerTest, ATaskThatHasAskedEveryNodeIsGivenUp) {
+  for (const char* name : {"a", "b", "c"}) put(node(name));
+  add("t", need(3));
+  for (const auto& place : places()) scheduler_.run_finished(place.run);
+  scheduler_.discount("t", now_, "a result was refuted");
+  EXPECT_TRUE(places().empty());
+  ASSERT_EQ(others_.size(), 1U);
+  const auto* over = std::get_if<GiveUp>(&others_[0]);
+  ASSERT_NE(over, nullptr);
+  EXPECT_NE(over->reason.find("every node"), std::string::npos);
+  EXPECT_NE(over->reason.find("refuted"), std::string::npos);
+  scheduler_.remove("t");
+}
+
+TEST_F(SchedulerTest, ATaskWaitsForANodeThatIsAway) {
+  for (const char* name : {"a", "b"}) put(node(name));
+  PlaceableNode away = node("c");
+  away.available = false;
+  put(away);
+  add("t", need(3));
+  EXPECT_EQ(places().size(), 2U);
+  EXPECT_TRUE(others_.empty()) << "it may come back";
+  put(node("c"));
+  EXPECT_EQ(places().size(), 1U);
+}
+
 TEST_F(SchedulerTest, RoundRobinTakesEachInTurn) {
   scheduler_.set_strategy(Strategy::round_robin);
   for (const char* name : {"a", "b", "c"}) put(node(name, 500, 50));
