@@ -1,19 +1,16 @@
 // ambient-vcp coordinator: API, scheduler and dashboard in one process.
 #include <charconv>
-#include <csignal>
 #include <cstdlib>
 #include <thread>
 
 #include <boost/asio/co_spawn.hpp>
-#include <boost/asio/detached.hpp>
 #include <boost/asio/io_context.hpp>
-#include <boost/asio/signal_set.hpp>
-#include <unistd.h>
 
 #include "api/http/tls.h"
 #include "commands.h"
 #include "daemon/daemon.h"
 #include "daemon/log.h"
+#include "daemon/stop_signals.h"
 #include "vcp/computation/computation.h"
 #include "vcp/server/server.h"
 
@@ -134,12 +131,14 @@ Result<vcp::ServerOptions> server_options(const CoordinatorFlags& flags, const f
 class CoordinatorDaemon {
  public:
   CoordinatorDaemon(asio::io_context& context, vcp::Server::World world, Duration patience)
-      : context_(context), world_(std::move(world)), patience_(patience), signals_(context) {}
+      : context_(context), world_(std::move(world)), patience_(patience) {}
 
   Result<int> run(vcp::ServerOptions options) {
-    signals_.add(SIGTERM);
-    signals_.add(SIGINT);
-    wait_for_signal();
+    daemon::StopSignals signals(context_, *world_.log,
+                                {.ending = "no new tasks; runs under way",
+                                 .patience = patience_,
+                                 .can_drain = [this] { return server_ != nullptr; },
+                                 .drain = [this] { return drain(); }});
     asio::co_spawn(context_, live(std::move(options)), [](const std::exception_ptr& error) {
       if (error) std::rethrow_exception(error);  // a bug of ours: ends the process with its text
     });
@@ -150,23 +149,6 @@ class CoordinatorDaemon {
   }
 
  private:
-  void wait_for_signal() {
-    signals_.async_wait([this](const boost::system::error_code& error, int number) {
-      if (error) return;
-      if (draining_ || !server_) {
-        world_.log->warn("stopped at once by signal {}", number);
-        ::_exit(128 + number);
-      }
-      draining_ = true;
-      world_.log->info(
-          "signal {}: no new tasks; runs under way have {} s (a second signal stops at "
-          "once)",
-          number, std::chrono::duration_cast<std::chrono::seconds>(patience_).count());
-      asio::co_spawn(context_, drain(), asio::detached);
-      wait_for_signal();
-    });
-  }
-
   Task<void> live(vcp::ServerOptions options) {
     const std::function<void(const Error&)> broken = [this](const Error& error) {
       error_ = error;
@@ -208,10 +190,8 @@ class CoordinatorDaemon {
   asio::io_context& context_;
   vcp::Server::World world_;
   Duration patience_;
-  asio::signal_set signals_;
   std::unique_ptr<vcp::Server> server_;
   std::optional<Error> error_;
-  bool draining_ = false;
 };
 
 }  // namespace

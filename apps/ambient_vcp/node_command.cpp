@@ -1,15 +1,11 @@
 // ambient-vcp node: the agent's life — start, take part, drain on a signal, stop.
-#include <csignal>
-
 #include <boost/asio/co_spawn.hpp>
-#include <boost/asio/detached.hpp>
 #include <boost/asio/io_context.hpp>
-#include <boost/asio/signal_set.hpp>
-#include <unistd.h>
 
 #include "commands.h"
 #include "daemon/daemon.h"
 #include "daemon/log.h"
+#include "daemon/stop_signals.h"
 #include "vcp/agent/agent.h"
 
 namespace phase::ambient_vcp {
@@ -19,17 +15,14 @@ class NodeDaemon {
  public:
   NodeDaemon(asio::io_context& context, vcp::Agent& agent, Clock& clock, Duration patience,
              spdlog::logger& log)
-      : context_(context),
-        agent_(agent),
-        clock_(clock),
-        patience_(patience),
-        log_(log),
-        signals_(context) {}
+      : context_(context), agent_(agent), clock_(clock), patience_(patience), log_(log) {}
 
   Result<void> run() {
-    signals_.add(SIGTERM);
-    signals_.add(SIGINT);
-    wait_for_signal();
+    daemon::StopSignals signals(context_, log_,
+                                {.ending = "no new jobs; running ones",
+                                 .patience = patience_,
+                                 .can_drain = [] { return true; },
+                                 .drain = [this] { return drain(); }});
     asio::co_spawn(context_, live(), [](const std::exception_ptr& error) {
       if (error) std::rethrow_exception(error);  // a bug of ours: ends the process with its text
     });
@@ -38,20 +31,6 @@ class NodeDaemon {
   }
 
  private:
-  void wait_for_signal() {
-    signals_.async_wait([this](const boost::system::error_code& error, int number) {
-      if (error) return;
-      if (draining_) {
-        log_.warn("stopped at once by signal {}", number);
-        ::_exit(128 + number);
-      }
-      draining_ = true;
-      log_.info("signal {}: no new jobs; running ones have {} s (a second signal stops at once)",
-                number, std::chrono::duration_cast<std::chrono::seconds>(patience_).count());
-      asio::co_spawn(context_, drain(), asio::detached);
-      wait_for_signal();
-    });
-  }
   Task<void> live() {
     outcome_ = co_await agent_.run();
     context_.stop();
@@ -67,8 +46,6 @@ class NodeDaemon {
   Clock& clock_;
   Duration patience_;
   spdlog::logger& log_;
-  asio::signal_set signals_;
-  bool draining_ = false;
   Result<void> outcome_;
 };
 

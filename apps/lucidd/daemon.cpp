@@ -3,7 +3,6 @@
 #include <csignal>
 
 #include <boost/asio/co_spawn.hpp>
-#include <boost/asio/detached.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/signal_set.hpp>
 #include <unistd.h>
@@ -17,6 +16,7 @@
 #include "base/system_clock.h"
 #include "daemon/daemon.h"
 #include "daemon/log.h"
+#include "daemon/stop_signals.h"
 #include "identity/identity.h"
 #include "lucid/lucid_node.h"
 
@@ -87,12 +87,16 @@ class Daemon {
         settings_(settings),
         key_(key),
         log_(log),
-        clock_(context.get_executor()),
-        signals_(context) {}
+        clock_(context.get_executor()) {}
 
   Result<int> run() {
-    for (const int number : {SIGTERM, SIGINT, SIGHUP}) signals_.add(number);
-    wait_for_signal();
+    daemon::StopSignals signals(context_, log_,
+                                {.ending = "no new requests; running ones",
+                                 .patience = std::chrono::seconds(settings_.drain_seconds),
+                                 .can_drain = [this] { return node_ != nullptr; },
+                                 .drain = [this] { return drain(); },
+                                 .at_once = [this] { stop(); },
+                                 .hang_up = [this] { read_again(); }});
     asio::co_spawn(context_, live(), [](const std::exception_ptr& error) {
       if (error) std::rethrow_exception(error);  // a bug of ours: ends the process with its text
     });
@@ -103,26 +107,9 @@ class Daemon {
   }
 
  private:
-  void wait_for_signal() {
-    signals_.async_wait([this](const boost::system::error_code& error, int number) {
-      if (error) return;
-      if (number == SIGHUP) {
-        if (node_ != nullptr) node_->reload_policy();
-        reload_certificate();
-        return wait_for_signal();
-      }
-      if (draining_ || node_ == nullptr) {
-        log_.warn("stopped at once by signal {}", number);
-        stop();
-        ::_exit(128 + number);
-      }
-      draining_ = true;
-      log_.info(
-          "signal {}: no new requests; running ones have {} s (a second signal stops at once)",
-          number, settings_.drain_seconds);
-      asio::co_spawn(context_, drain(), asio::detached);
-      wait_for_signal();
-    });
+  void read_again() {
+    if (node_ != nullptr) node_->reload_policy();
+    reload_certificate();
   }
 
   void reload_certificate() {
@@ -241,13 +228,11 @@ class Daemon {
   spdlog::logger& log_;
   SystemClock clock_;
   SystemRandom random_;
-  asio::signal_set signals_;
   std::unique_ptr<lucid::LucidNode> node_;
   std::unique_ptr<Careful> careful_;
   faces::FaceRef face_;
   std::shared_ptr<http::Tls> tls_;
   std::unique_ptr<http::Server> server_;
-  bool draining_ = false;
   std::optional<Error> error_;
 };
 

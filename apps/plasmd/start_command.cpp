@@ -2,15 +2,13 @@
 #include <thread>
 
 #include <boost/asio/co_spawn.hpp>
-#include <boost/asio/detached.hpp>
 #include <boost/asio/io_context.hpp>
-#include <boost/asio/signal_set.hpp>
-#include <unistd.h>
 
 #include "base/system_clock.h"
 #include "commands.h"
 #include "daemon/daemon.h"
 #include "daemon/log.h"
+#include "daemon/stop_signals.h"
 #include "node/node.h"
 #include "world.h"
 
@@ -74,13 +72,17 @@ void tell_who_may(spdlog::logger& log, const Settings& settings) {
 class Daemon {
  public:
   Daemon(asio::io_context& context, const Settings& settings, OneNode& world, spdlog::logger& log)
-      : context_(context), settings_(settings), world_(world), log_(log), signals_(context) {}
+      : context_(context), settings_(settings), world_(world), log_(log) {}
 
   /// Exit status once the loop ended.
   Result<int> run() {
-    signals_.add(SIGTERM);
-    signals_.add(SIGINT);
-    wait_for_signal();
+    daemon::StopSignals signals(
+        context_, log_,
+        {.ending = "no new jobs; running ones",
+         .patience = std::chrono::seconds(settings_.config.drain_seconds),
+         .can_drain = [this] { return node_ != nullptr; },
+         .drain = [this] { return drain(); },
+         .at_once = [this] { node_.reset(); }});  // receipts in progress are lost
     asio::co_spawn(context_, live(), [](const std::exception_ptr& error) {
       if (error) {
         std::rethrow_exception(error);  // a bug of ours: ends the process with its text
@@ -95,24 +97,6 @@ class Daemon {
   }
 
  private:
-  void wait_for_signal() {
-    signals_.async_wait([this](const boost::system::error_code& error, int number) {
-      if (error) {
-        return;
-      }
-      if (draining_ || node_ == nullptr) {
-        log_.warn("stopped at once by signal {}", number);
-        node_.reset();  // receipts in progress are lost; the control socket's file goes
-        ::_exit(128 + number);
-      }
-      draining_ = true;
-      log_.info("signal {}: no new jobs; running ones have {} s (a second signal stops at once)",
-                number, settings_.config.drain_seconds);
-      asio::co_spawn(context_, drain(), asio::detached);
-      wait_for_signal();
-    });
-  }
-
   Task<void> live() {
     auto options = node_options(settings_, world_.cache_key);
     auto node = co_await node::Node::start(
@@ -146,9 +130,7 @@ class Daemon {
   const Settings& settings_;
   OneNode& world_;
   spdlog::logger& log_;
-  asio::signal_set signals_;
   std::unique_ptr<node::Node> node_;
-  bool draining_ = false;
   std::optional<Error> error_;
 };
 
