@@ -173,7 +173,7 @@ def run_quorum(fleet):
     done = wait_until("the task's end", final, TASK_SECONDS_MAX)
     require(done["status"] == "completed", f"the task failed: {done['reason']}")
     for run in done["runs"]:
-        say(f"  {run['node_id']}  {run['state']:<9} output {run['output_sha256'][:16]}…  "
+        say(f"  {run['node_id']}  {run['state']:<9} output {run['output_commitment'][:16]}…  "
             f"paid {run['paid']}  {run['reason'] or ''}")
     say("  stdout: " + done["result"]["stdout"].strip())
     states = {run["node_id"]: run["state"] for run in done["runs"]}

@@ -29,7 +29,7 @@ class Operate(LabTest):
     def known(self):
         """What a client sees of the past: tasks and ledger."""
         tasks = {task["task_id"]: (task["status"], task["result"], task["credits"],
-                                   [run["output_sha256"] for run in task["runs"]])
+                                   [run["output_commitment"] for run in task["runs"]])
                  for task in self.lab.ask("GET", "/api/v1/tasks?limit=500")}
         return tasks, self.lab.export()
 

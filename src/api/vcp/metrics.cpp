@@ -99,7 +99,7 @@ std::string Metrics::text(const ClusterStats& stats, std::size_t event_streams,
   all.push_back(family("vcp_compute_capacity", "Sum over the nodes of cores times gigabytes", Gauge,
                        {{"", "", stats.total_compute_capacity}}));
   all.push_back(family("vcp_energy_joules_total", "Energy that nodes claim for finished runs",
-                       Counter, {{"", "", stats.energy_joules}}));
+                       Counter, {{"", "", stats.energy_joules.value_or(0)}}));
   all.push_back(family("vcp_http_connections", "Open connections of the API", Gauge,
                        {{"", "", count(connections)}}));
   all.push_back(

@@ -128,7 +128,7 @@ Schema run() {
                          {"assigned_at", time()},
                          {"ended_at", time().nullable()},
                          {"reason", maybe_text()},
-                         {"output_sha256", maybe_text()},
+                         {"output_commitment", maybe_text()},
                          {"fuel", count().nullable()},
                          {"claimed", claimed},
                          {"job_id", maybe_text()},
@@ -369,7 +369,7 @@ Schema cluster_stats() {
                                          {"running_tasks", count()},
                                          {"pending_tasks", count()},
                                          {"strategy", text()},
-                                         {"energy_joules", Schema::number()}});
+                                         {"energy_joules", maybe_number()}});
 }
 
 Schema series_point() {
@@ -378,8 +378,8 @@ Schema series_point() {
                                         {"tasks_completed", count()},
                                         {"tasks_failed", count()},
                                         {"avg_health_score", Schema::number()},
-                                        {"power_watts", Schema::number()},
-                                        {"energy_joules", Schema::number()},
+                                        {"power_watts", maybe_number()},
+                                        {"energy_joules", maybe_number()},
                                         {"credits_paid", count()}});
 }
 

@@ -62,7 +62,7 @@ json::object run_json(const RunView& run) {
           {"assigned_at", utc_text(run.assigned)},
           {"ended_at", time_or_null(run.ended)},
           {"reason", text_or_null(run.reason)},
-          {"output_sha256", or_null(run.output_sha256)},
+          {"output_commitment", or_null(run.output_commitment)},
           {"fuel", or_null(run.fuel)},
           {"claimed",
            json::object{{"wall_ms", or_null(run.claimed_wall_ms)}, {"energy_joules", joules}}},
@@ -178,7 +178,7 @@ json::object stats_json(const ClusterStats& stats) {
           {"running_tasks", stats.running_tasks},
           {"pending_tasks", stats.pending_tasks},
           {"strategy", stats.strategy},
-          {"energy_joules", stats.energy_joules}};
+          {"energy_joules", or_null(stats.energy_joules)}};
 }
 
 json::object point_json(const SeriesPoint& point) {
@@ -187,8 +187,8 @@ json::object point_json(const SeriesPoint& point) {
           {"tasks_completed", point.tasks_completed},
           {"tasks_failed", point.tasks_failed},
           {"avg_health_score", point.avg_health_score},
-          {"power_watts", point.power_watts},
-          {"energy_joules", point.energy_joules},
+          {"power_watts", or_null(point.power_watts)},
+          {"energy_joules", or_null(point.energy_joules)},
           {"credits_paid", point.credits_paid}};
 }
 

@@ -324,7 +324,7 @@ ClusterStats Coordinator::stats() const {
   out.total_tasks =
       out.completed_tasks + out.failed_tasks + state_->cancelled + state_->tasks.size();
   out.strategy = strategy_name(state_->scheduler.strategy());
-  out.energy_joules = static_cast<double>(state_->energy_mj) / 1000;
+  if (state_->energy_mj) out.energy_joules = static_cast<double>(*state_->energy_mj) / 1000;
   return out;
 }
 

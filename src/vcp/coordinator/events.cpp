@@ -122,7 +122,8 @@ void Coordinator::State::sample() {
     sum += node->health.score(now, point.at).total * 100;
     const Telemetry* said = node->health.telemetry(now);
     if (said != nullptr && said->power_milliwatts) {
-      point.power_watts += static_cast<double>(*said->power_milliwatts) / 1000;
+      point.power_watts =
+          point.power_watts.value_or(0) + static_cast<double>(*said->power_milliwatts) / 1000;
     }
   }
   if (point.nodes_online > 0) {
@@ -130,7 +131,7 @@ void Coordinator::State::sample() {
   }
   point.tasks_completed = completed;
   point.tasks_failed = failed;
-  point.energy_joules = static_cast<double>(energy_mj) / 1000;
+  if (energy_mj) point.energy_joules = static_cast<double>(*energy_mj) / 1000;
   point.credits_paid = paid;
   points.push_back(point);
   if (points.size() > options.series_kept) points.pop_front();

@@ -208,7 +208,7 @@ void Coordinator::State::take_result(LiveRun& run, RunResult result) {
   LiveTask& task = *run.task;
   run.ended = true;
   run.row.ended = world.clock.now_utc();
-  run.row.output_sha256 = Sha256{result.output.commitment.value};
+  run.row.output_commitment = Sha256{result.output.commitment.value};
   run.row.wall_ms = result.wall_ms;
   run.row.energy_mj = result.energy_mj;
   run.row.job_id = result.job_id;

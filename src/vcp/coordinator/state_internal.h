@@ -151,7 +151,7 @@ struct Coordinator::State final : SessionSink, std::enable_shared_from_this<Stat
   std::unordered_map<TaskId, std::unique_ptr<LiveTask>> tasks;
   std::unordered_map<RunId, std::shared_ptr<LiveRun>> runs;
   std::uint64_t completed = 0, failed = 0, cancelled = 0;  // tasks that are final
-  std::uint64_t energy_mj = 0;                             // claimed for finished runs
+  std::optional<std::uint64_t> energy_mj;                  // claimed for finished runs
   Credits paid = 0;                                        // since the start
   std::map<Sha256, double> means;                          // seconds of runs, by module
   bool pumping = false;

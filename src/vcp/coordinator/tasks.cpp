@@ -51,7 +51,7 @@ RunView run_view(const RunRow& row) {
   out.assigned = row.assigned;
   out.ended = row.ended;
   out.reason = row.reason;
-  if (row.output_sha256) out.output_sha256 = row.output_sha256->hex();
+  if (row.output_commitment) out.output_commitment = row.output_commitment->hex();
   out.fuel = row.fuel;
   out.claimed_wall_ms = row.wall_ms;
   out.claimed_energy_mj = row.energy_mj;
@@ -70,7 +70,8 @@ std::string result_json(const RunResult& result, const std::vector<NodeName>& ag
   out["stdout_base64"] = to_base64(result.out);
   out["stderr"] = text_or_null(result.err);
   out["value"] = value_or_null(result.out);
-  out["output_sha256"] = sha256(result.out).hex();
+  out["output_sha256"] =
+      result.truncated ? json::value(nullptr) : json::value(sha256(result.out).hex());
   out["output_commitment"] = result.output.commitment.hex();
   out["output_truncated"] = result.truncated;
   out["agreed_by"] = json::array(agreed.begin(), agreed.end());
@@ -330,7 +331,7 @@ void Coordinator::State::conclude(LiveTask& task, const Judgement& judged) {
                              world.clock.now_utc());
       ++node->row.completed;
     }
-    if (run.result->energy_mj) energy_mj += *run.result->energy_mj;
+    if (run.result->energy_mj) energy_mj = energy_mj.value_or(0) + *run.result->energy_mj;
   }
   const receipt::Completion& completion = first->result->completion;
   if (completion.kind == receipt::CompletionKind::exited) {

@@ -83,7 +83,7 @@ struct RunView {
   UtcTime assigned;
   std::optional<UtcTime> ended;
   std::string reason;  ///< of failed, refuted, superseded
-  std::optional<std::string> output_sha256;
+  std::optional<std::string> output_commitment;
   std::optional<std::uint64_t> fuel;  ///< comparable: agreed by two nodes, or re-run
   std::optional<std::uint64_t> claimed_wall_ms, claimed_energy_mj;
   std::string job_id;  ///< hex; empty before the offer
@@ -138,14 +138,15 @@ struct ClusterStats {
   double avg_health_score = 0;        ///< 0 … 100
   double total_compute_capacity = 0;  ///< sum of cores × GB
   std::string strategy;
-  double energy_joules = 0;  ///< claimed by nodes for finished runs
+  std::optional<double> energy_joules;  ///< claimed by nodes for finished runs; absent: none does
 };
 
 /// For charts. Oldest first.
 struct SeriesPoint {
   UtcTime at;
   std::uint64_t nodes_online = 0, tasks_completed = 0, tasks_failed = 0;
-  double avg_health_score = 0, power_watts = 0, energy_joules = 0;
+  double avg_health_score = 0;
+  std::optional<double> power_watts, energy_joules;  ///< absent: no node says
   Credits credits_paid = 0;
 };
 

@@ -50,7 +50,7 @@ struct RunRow {
   UtcTime assigned;
   std::optional<UtcTime> ended;
   std::string reason;
-  std::optional<Sha256> output_sha256;
+  std::optional<Sha256> output_commitment;
   std::optional<std::uint64_t> fuel, wall_ms, energy_mj;
   std::string job_id;
   std::optional<bool> verified;

@@ -37,7 +37,7 @@ RunRow run_row(const TaskId& id, std::uint32_t attempt) {
   row.state = RunState::verified;
   row.assigned = kNow;
   row.ended = kNow;
-  row.output_sha256 = sha256(as_bytes("out"));
+  row.output_commitment = sha256(as_bytes("out"));
   row.fuel = 7;
   row.verified = true;
   row.receipt = {1, 2, 3};
@@ -125,7 +125,7 @@ TEST_P(JournalTest, GivesBackWhatWasAppended) {
     EXPECT_TRUE(none && !*none);
     const auto runs = co_await journal->runs("t1");
     EXPECT_TRUE(runs && runs->size() == 2 && (*runs)[1].receipt == (Bytes{1, 2, 3}));
-    EXPECT_EQ((*runs)[0].output_sha256, sha256(as_bytes("out")));
+    EXPECT_EQ((*runs)[0].output_commitment, sha256(as_bytes("out")));
     TaskQuery query;
     query.limit = 1;
     const auto first = co_await journal->tasks(query);

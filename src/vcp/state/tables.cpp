@@ -56,7 +56,7 @@ CREATE TABLE runs (
   assigned BIGINT NOT NULL,
   ended BIGINT,
   reason TEXT NOT NULL,
-  output_sha256 BLOB,
+  output_commitment BLOB,
   fuel BIGINT,
   wall_ms BIGINT,
   energy_mj BIGINT,
@@ -151,7 +151,7 @@ Result<RunRow> read_run(const sql::Statement& row) {
   out.assigned = UtcTime{row.integer(4)};
   if (const auto ended = optional_number(row, 5)) out.ended = UtcTime{*ended};
   out.reason = row.text(6);
-  PHASE_TRY(out.output_sha256, optional_hash<Sha256>(row, 7));
+  PHASE_TRY(out.output_commitment, optional_hash<Sha256>(row, 7));
   out.fuel = optional_number(row, 8);
   out.wall_ms = optional_number(row, 9);
   out.energy_mj = optional_number(row, 10);
@@ -180,7 +180,8 @@ Result<Entry> read_entry(const sql::Statement& row) {
 constexpr std::string_view kEntryColumns =
     "sequence, at, kind, from_account, to_account, amount, reference, previous, hash";
 constexpr std::string_view kRunColumns =
-    "task, attempt, node, state, assigned, ended, reason, output_sha256, fuel, wall_ms, energy_mj, "
+    "task, attempt, node, state, assigned, ended, reason, output_commitment, fuel, wall_ms, "
+    "energy_mj, "
     "job_id, verified, paid, manifest, receipt";
 
 std::string select(std::string_view columns, std::string_view rest) {
@@ -224,7 +225,8 @@ Result<void> Tables::prepare() {
                 "INSERT INTO runs VALUES "
                 "($1,$2,$3,$4,$5,$6,$7,$8,$9,$10,$11,$12,$13,$14,$15,$16) ON CONFLICT (task, "
                 "attempt) DO UPDATE SET state=excluded.state, ended=excluded.ended, "
-                "reason=excluded.reason, output_sha256=excluded.output_sha256, fuel=excluded.fuel, "
+                "reason=excluded.reason, output_commitment=excluded.output_commitment, "
+                "fuel=excluded.fuel, "
                 "wall_ms=excluded.wall_ms, energy_mj=excluded.energy_mj, job_id=excluded.job_id, "
                 "verified=excluded.verified, paid=excluded.paid, manifest=excluded.manifest, "
                 "receipt=excluded.receipt"));
@@ -317,7 +319,7 @@ Result<void> Tables::put(const RunRow& row) {
   if (row.verified) verified = *row.verified ? 1 : 0;
   bind_optional(put_run_, ended);
   put_run_.bind(row.reason);
-  bind_optional(put_run_, row.output_sha256);
+  bind_optional(put_run_, row.output_commitment);
   bind_optional(put_run_, row.fuel);
   bind_optional(put_run_, row.wall_ms);
   bind_optional(put_run_, row.energy_mj);

@@ -95,7 +95,7 @@ export interface Run {
   assigned_at: string;
   ended_at: string | null;
   reason: string | null;
-  output_sha256: string | null;
+  output_commitment: string | null;
   fuel: number | null;
   claimed: { wall_ms: number | null; energy_joules: number | null };
   job_id: string | null;
@@ -108,7 +108,7 @@ export interface TaskResult {
   stdout_base64?: string;
   stderr?: string | null;
   value?: unknown;
-  output_sha256?: string;
+  output_sha256?: string | null;
   agreed_by?: string[];
   output_truncated?: boolean;
 }
@@ -150,7 +150,7 @@ export interface Stats {
   avg_health_score: number;
   total_compute_capacity: number;
   strategy: string;
-  energy_joules: number;
+  energy_joules: number | null;
 }
 export interface SeriesPoint {
   at: string;
@@ -158,8 +158,8 @@ export interface SeriesPoint {
   tasks_completed: number;
   tasks_failed: number;
   avg_health_score: number;
-  power_watts: number;
-  energy_joules: number;
+  power_watts: number | null;
+  energy_joules: number | null;
   credits_paid: number;
 }
 export interface MeshAddress {

@@ -35,6 +35,9 @@ export function Charts({ points }: { points: readonly SeriesPoint[] }) {
   const at = points.map((point) => point.at);
   const later = at.slice(1);
   const of = (pick: (point: SeriesPoint) => number): number[] => points.map(pick);
+  /** Nothing at all while no node says it: unknown is not 0. */
+  const said = (pick: (point: SeriesPoint) => number | null): number[] =>
+    points.some((point) => pick(point) !== null) ? points.map((point) => pick(point) ?? 0) : [];
   return (
     <div className="charts">
       <Chart
@@ -63,13 +66,13 @@ export function Charts({ points }: { points: readonly SeriesPoint[] }) {
         title="Power, claimed"
         at={at}
         show={(value) => withUnit(value, "W")}
-        series={[{ name: "power", values: of((point) => point.power_watts) }]}
+        series={[{ name: "power", values: said((point) => point.power_watts) }]}
       />
       <Chart
         title="Energy, claimed"
         at={at}
         show={energy}
-        series={[{ name: "energy", values: of((point) => point.energy_joules) }]}
+        series={[{ name: "energy", values: said((point) => point.energy_joules) }]}
       />
       <Chart
         title="Credits paid"

@@ -56,7 +56,7 @@ function Runs({ runs }: { runs: readonly Run[] }) {
           </span>,
           number(run.attempt),
           <span className="whole">{took(run)}</span>,
-          run.output_sha256 ? <code title={run.output_sha256}>{short(run.output_sha256, 10)}</code> : "–",
+          run.output_commitment ? <code title={run.output_commitment}>{short(run.output_commitment, 10)}</code> : "–",
           run.fuel === null ? "–" : number(run.fuel),
           <span className="quiet">
             {run.claimed.wall_ms === null ? "time unknown" : duration(run.claimed.wall_ms)},{" "}

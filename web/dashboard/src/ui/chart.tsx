@@ -33,7 +33,7 @@ export function Chart({ title, series, at, show, max }: Props) {
           {series.map((one) => (
             <span key={one.name} className={one.className ?? "one"}>
               {series.length > 1 && <span className="key">{one.name} </span>}
-              {one.values.length ? show(one.values[one.values.length - 1] ?? 0) : "–"}
+              {one.values.length ? show(one.values[one.values.length - 1] ?? 0) : "unknown"}
             </span>
           ))}
         </span>
