@@ -88,7 +88,7 @@ Result<std::unique_ptr<Accounts>> Accounts::open(World world, Options options) {
   }
   PHASE_TRY(const std::string secret,
             kept_secret(options.folder / "accounts.secret", world.random));
-  PHASE_TRY(Book book, Book::open(options.folder / "accounts.db", options.limits));
+  PHASE_TRY(AccountBook book, AccountBook::open(options.folder / "accounts.db", options.limits));
   const TokenKey tokens = vcp::token_key(options.jwt_secret);
   auto state = std::make_shared<State>(std::move(world), std::move(options), std::move(book));
   PHASE_TRY_VOID(state->begin(tokens, sha256(as_bytes("phase/vcp/secrets/1" + secret)).value));
@@ -109,7 +109,8 @@ Accounts::~Accounts() {
 
 Task<Result<void>> Accounts::copy_to(std::filesystem::path file) {
   const auto state = state_;
-  const std::function<Result<void>(Book&)> copy = [&file](Book& book) -> Result<void> {
+  const std::function<Result<void>(AccountBook&)> copy =
+      [&file](AccountBook& book) -> Result<void> {
     PHASE_TRY(const auto all, book.copy(file));
     constexpr int kAllPages = -1;
     PHASE_TRY_VOID(all->step(kAllPages));
@@ -255,7 +256,7 @@ Task<Result<User>> Accounts::set_role(UserId id, Role role) {
 }
 
 Task<Result<User>> Accounts::user(UserId id) {
-  auto find = [&id](Book& book) { return book.user_by_id(id); };
+  auto find = [&id](AccountBook& book) { return book.user_by_id(id); };
   auto row = co_await State::on_disk(state_, find);
   PHASE_CO_TRY_VOID(row);
   co_return row->user;
@@ -263,7 +264,7 @@ Task<Result<User>> Accounts::user(UserId id) {
 
 Task<Result<Accounts::UserPage>> Accounts::users(std::size_t limit, std::string after) {
   const std::size_t want = std::clamp<std::size_t>(limit, 1, kUsersPageMax);
-  auto list = [&after, want](Book& book) { return book.users(want + 1, after); };
+  auto list = [&after, want](AccountBook& book) { return book.users(want + 1, after); };
   auto rows = co_await State::on_disk(state_, list);
   PHASE_CO_TRY_VOID(rows);
   UserPage out;
@@ -286,14 +287,14 @@ Task<Result<NewApiKey>> Accounts::add_key(UserId user, std::string name,
 }
 
 Task<Result<std::vector<ApiKey>>> Accounts::keys(UserId user) {
-  auto list = [&user](Book& book) { return book.keys(user); };
+  auto list = [&user](AccountBook& book) { return book.keys(user); };
   auto rows = co_await State::on_disk(state_, list);
   co_return rows;
 }
 
 Task<Result<void>> Accounts::revoke_key(UserId user, std::string id) {
   const UtcTime now = state_->world.clock.now_utc();
-  auto revoke = [&user, &id, now](Book& book) { return book.revoke_key(user, id, now); };
+  auto revoke = [&user, &id, now](AccountBook& book) { return book.revoke_key(user, id, now); };
   auto done = co_await State::on_disk(state_, revoke);
   co_return done;
 }
@@ -301,7 +302,7 @@ Task<Result<void>> Accounts::revoke_key(UserId user, std::string id) {
 Task<Result<Principal>> Accounts::check_key(std::string secret) {
   const UtcTime now = state_->world.clock.now_utc();
   const Sha256 hash = state_->hashed(secret);
-  auto check = [&hash, now](Book& book) { return book.check_key(hash, now); };
+  auto check = [&hash, now](AccountBook& book) { return book.check_key(hash, now); };
   auto done = co_await State::on_disk(state_, check);
   co_return done;
 }
@@ -315,7 +316,7 @@ Task<Result<Accounts::AuditPage>> Accounts::audit(std::size_t limit, std::string
       co_return fail(Code::invalid_argument, "after: this is no cursor of the audit log");
     }
   }
-  auto list = [want, before](Book& book) { return book.audit(want + 1, before); };
+  auto list = [want, before](AccountBook& book) { return book.audit(want + 1, before); };
   auto rows = co_await State::on_disk(state_, list);
   PHASE_CO_TRY_VOID(rows);
   AuditPage out;

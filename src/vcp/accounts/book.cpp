@@ -105,13 +105,13 @@ tl::unexpected<Error> no_session() {
 
 }  // namespace
 
-Result<Book> Book::open(const std::filesystem::path& path, AccountLimits limits) {
+Result<AccountBook> AccountBook::open(const std::filesystem::path& path, AccountLimits limits) {
   PHASE_TRY(sql::Database database, sql::Database::open(path));
   PHASE_TRY_VOID(sql::migrate(database, kMigrations));
-  return Book(std::move(database), limits);
+  return AccountBook(std::move(database), limits);
 }
 
-Result<std::uint64_t> Book::count(std::string_view sql, std::string_view value) {
+Result<std::uint64_t> AccountBook::count(std::string_view sql, std::string_view value) {
   PHASE_TRY(Statement statement, database_.prepare(sql));
   statement.bind(value);
   PHASE_TRY(const bool row, statement.step());
@@ -120,13 +120,13 @@ Result<std::uint64_t> Book::count(std::string_view sql, std::string_view value) 
 
 // ── Users ──
 
-Result<bool> Book::admin_exists() {
+Result<bool> AccountBook::admin_exists() {
   PHASE_TRY(const std::uint64_t admins,
             count("SELECT count(*) FROM users WHERE role = $1", "admin"));
   return admins != 0;
 }
 
-Result<void> Book::insert_user(const UserRow& row) {
+Result<void> AccountBook::insert_user(const UserRow& row) {
   PHASE_TRY(const std::uint64_t taken,
             count("SELECT count(*) FROM users WHERE username = $1", row.user.username));
   if (taken != 0) {
@@ -144,13 +144,13 @@ Result<void> Book::insert_user(const UserRow& row) {
   return insert.run();
 }
 
-Result<void> Book::add_user(const UserRow& row) {
+Result<void> AccountBook::add_user(const UserRow& row) {
   PHASE_TRY(Transaction change, Transaction::begin(database_));
   PHASE_TRY_VOID(insert_user(row));
   return change.commit();
 }
 
-Result<void> Book::add_first_admin(const UserRow& row) {
+Result<void> AccountBook::add_first_admin(const UserRow& row) {
   PHASE_TRY(Transaction change, Transaction::begin(database_));
   PHASE_TRY(const bool exists, admin_exists());
   if (exists) {
@@ -160,7 +160,7 @@ Result<void> Book::add_first_admin(const UserRow& row) {
   return change.commit();
 }
 
-Result<UserRow> Book::one_user(std::string_view where, std::string_view value) {
+Result<UserRow> AccountBook::one_user(std::string_view where, std::string_view value) {
   PHASE_TRY(Statement select,
             database_.prepare("SELECT " + std::string{kUserColumns} + " FROM users WHERE " +
                               std::string{where} + " = $1"));
@@ -172,15 +172,15 @@ Result<UserRow> Book::one_user(std::string_view where, std::string_view value) {
   return read_user(select);
 }
 
-Result<UserRow> Book::user_by_name(std::string_view username) {
+Result<UserRow> AccountBook::user_by_name(std::string_view username) {
   return one_user("username", username);
 }
 
-Result<UserRow> Book::user_by_id(std::string_view id) {
+Result<UserRow> AccountBook::user_by_id(std::string_view id) {
   return one_user("id", id);
 }
 
-Result<std::vector<User>> Book::users(std::size_t limit, std::string_view after) {
+Result<std::vector<User>> AccountBook::users(std::size_t limit, std::string_view after) {
   PHASE_TRY(Statement select,
             database_.prepare("SELECT " + std::string{kUserColumns} +
                               " FROM users WHERE username > $1 ORDER BY username LIMIT $2"));
@@ -194,7 +194,8 @@ Result<std::vector<User>> Book::users(std::size_t limit, std::string_view after)
   return out;
 }
 
-Result<std::vector<std::string>> Book::set_role(std::string_view id, Role role, UtcTime now) {
+Result<std::vector<std::string>> AccountBook::set_role(std::string_view id, Role role,
+                                                       UtcTime now) {
   PHASE_TRY(Transaction change, Transaction::begin(database_));
   PHASE_TRY(const UserRow row, user_by_id(id));
   PHASE_TRY(const std::uint64_t admins,
@@ -223,7 +224,7 @@ Result<std::vector<std::string>> Book::set_role(std::string_view id, Role role, 
   return ended;
 }
 
-Result<void> Book::note_login(std::string_view id, UtcTime now) {
+Result<void> AccountBook::note_login(std::string_view id, UtcTime now) {
   PHASE_TRY(Statement update, database_.prepare("UPDATE users SET last_login = $1 WHERE id = $2"));
   update.bind(now.unix_ms).bind(id);
   return update.run();
@@ -231,7 +232,7 @@ Result<void> Book::note_login(std::string_view id, UtcTime now) {
 
 // ── Sessions ──
 
-Result<void> Book::begin_session(const Family& family, const Sha256& token, UtcTime now) {
+Result<void> AccountBook::begin_session(const Family& family, const Sha256& token, UtcTime now) {
   PHASE_TRY(Transaction change, Transaction::begin(database_));
   // The user may have had a session ended by its role since the password was checked; none of this
   // one's. Above the limit the oldest goes.
@@ -254,7 +255,8 @@ Result<void> Book::begin_session(const Family& family, const Sha256& token, UtcT
   return change.commit();
 }
 
-Result<Book::Rotated> Book::rotate(const Sha256& token, const Sha256& next, UtcTime now) {
+Result<AccountBook::Rotated> AccountBook::rotate(const Sha256& token, const Sha256& next,
+                                                 UtcTime now) {
   PHASE_TRY(Transaction change, Transaction::begin(database_));
   PHASE_TRY(Statement find,
             database_.prepare("SELECT t.used, f.id, f.user_id, f.expires, f.revoked FROM "
@@ -290,14 +292,15 @@ Result<Book::Rotated> Book::rotate(const Sha256& token, const Sha256& next, UtcT
   return out;
 }
 
-Result<void> Book::end_session(std::string_view session, std::string_view reason, UtcTime now) {
+Result<void> AccountBook::end_session(std::string_view session, std::string_view reason,
+                                      UtcTime now) {
   PHASE_TRY(Statement update, database_.prepare("UPDATE families SET revoked = $1, reason = $2 "
                                                 "WHERE id = $3 AND revoked IS NULL"));
   update.bind(now.unix_ms).bind(reason).bind(session);
   return update.run();
 }
 
-Result<std::string> Book::session_of(const Sha256& token) {
+Result<std::string> AccountBook::session_of(const Sha256& token) {
   PHASE_TRY(Statement find, database_.prepare("SELECT family FROM refresh_tokens WHERE hash = $1"));
   const std::string hash = token.hex();
   find.bind(hash);
@@ -308,7 +311,7 @@ Result<std::string> Book::session_of(const Sha256& token) {
   return find.text(0);
 }
 
-Result<std::vector<std::string>> Book::revoked_sessions(UtcTime since) {
+Result<std::vector<std::string>> AccountBook::revoked_sessions(UtcTime since) {
   PHASE_TRY(Statement select, database_.prepare("SELECT id FROM families WHERE revoked >= $1"));
   select.bind(since.unix_ms);
   std::vector<std::string> out;
@@ -322,7 +325,7 @@ Result<std::vector<std::string>> Book::revoked_sessions(UtcTime since) {
 
 // ── API keys ──
 
-Result<void> Book::add_key(std::string_view user, const ApiKey& key, const Sha256& hash) {
+Result<void> AccountBook::add_key(std::string_view user, const ApiKey& key, const Sha256& hash) {
   PHASE_TRY(Transaction change, Transaction::begin(database_));
   PHASE_TRY(const std::uint64_t have,
             count("SELECT count(*) FROM api_keys WHERE user_id = $1 AND revoked IS NULL", user));
@@ -341,7 +344,7 @@ Result<void> Book::add_key(std::string_view user, const ApiKey& key, const Sha25
   return change.commit();
 }
 
-Result<std::vector<ApiKey>> Book::keys(std::string_view user) {
+Result<std::vector<ApiKey>> AccountBook::keys(std::string_view user) {
   PHASE_TRY(Statement select,
             database_.prepare("SELECT " + std::string{kKeyColumns} +
                               " FROM api_keys WHERE user_id = $1 AND revoked IS NULL ORDER BY "
@@ -356,7 +359,7 @@ Result<std::vector<ApiKey>> Book::keys(std::string_view user) {
   return out;
 }
 
-Result<void> Book::revoke_key(std::string_view user, std::string_view id, UtcTime now) {
+Result<void> AccountBook::revoke_key(std::string_view user, std::string_view id, UtcTime now) {
   PHASE_TRY(Statement update, database_.prepare("UPDATE api_keys SET revoked = $1 WHERE user_id = "
                                                 "$2 AND id = $3 AND revoked IS NULL"));
   update.bind(now.unix_ms).bind(user).bind(id);
@@ -367,7 +370,7 @@ Result<void> Book::revoke_key(std::string_view user, std::string_view id, UtcTim
   return {};
 }
 
-Result<Principal> Book::check_key(const Sha256& hash, UtcTime now) {
+Result<Principal> AccountBook::check_key(const Sha256& hash, UtcTime now) {
   PHASE_TRY(Statement find,
             database_.prepare("SELECT k.id, k.scopes, k.expires, k.last_used, k.revoked, u.id, "
                               "u.username, u.role FROM api_keys k JOIN users u ON u.id = k.user_id "

@@ -17,10 +17,11 @@ struct UserRow {
   std::string password_hash;
 };
 
-class Book {
+class AccountBook {
  public:
   /// Errors: those of sql::Database::open and migrate.
-  [[nodiscard]] static Result<Book> open(const std::filesystem::path& path, AccountLimits limits);
+  [[nodiscard]] static Result<AccountBook> open(const std::filesystem::path& path,
+                                                AccountLimits limits);
 
   /// Copies the file as it is; `this` outlives the copy.
   [[nodiscard]] Result<std::unique_ptr<sql::Copy>> copy(const std::filesystem::path& to) {
@@ -87,7 +88,7 @@ class Book {
   [[nodiscard]] Result<void> sweep(UtcTime now);
 
  private:
-  Book(sql::Database database, AccountLimits limits)
+  AccountBook(sql::Database database, AccountLimits limits)
       : database_(std::move(database)), limits_(limits) {}
   [[nodiscard]] Result<void> insert_user(const UserRow& row);
   [[nodiscard]] Result<UserRow> one_user(std::string_view where, std::string_view value);

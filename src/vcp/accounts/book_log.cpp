@@ -9,7 +9,7 @@ using sql::Transaction;
 
 }  // namespace
 
-Result<void> Book::add_audit(const std::vector<AuditEntry>& entries) {
+Result<void> AccountBook::add_audit(const std::vector<AuditEntry>& entries) {
   PHASE_TRY(Transaction change, Transaction::begin(database_));
   PHASE_TRY(Statement insert,
             database_.prepare("INSERT INTO audit (at, user_id, action, resource, address, "
@@ -28,7 +28,7 @@ Result<void> Book::add_audit(const std::vector<AuditEntry>& entries) {
   return change.commit();
 }
 
-Result<std::vector<AuditEntry>> Book::audit(std::size_t limit, std::uint64_t before) {
+Result<std::vector<AuditEntry>> AccountBook::audit(std::size_t limit, std::uint64_t before) {
   PHASE_TRY(Statement select,
             database_.prepare("SELECT id, at, user_id, action, resource, address, user_agent, "
                               "request_id, status, message FROM audit WHERE id < $1 ORDER BY id "
@@ -54,7 +54,7 @@ Result<std::vector<AuditEntry>> Book::audit(std::size_t limit, std::uint64_t bef
   return out;
 }
 
-Result<void> Book::set_throttle(const ThrottleOverride& rate, UtcTime now) {
+Result<void> AccountBook::set_throttle(const ThrottleOverride& rate, UtcTime now) {
   PHASE_TRY(Transaction change, Transaction::begin(database_));
   PHASE_TRY(Statement old, database_.prepare("DELETE FROM throttles WHERE expires <= $1"));
   old.bind(now.unix_ms);
@@ -78,7 +78,7 @@ Result<void> Book::set_throttle(const ThrottleOverride& rate, UtcTime now) {
   return change.commit();
 }
 
-Result<std::vector<ThrottleOverride>> Book::throttles(UtcTime now) {
+Result<std::vector<ThrottleOverride>> AccountBook::throttles(UtcTime now) {
   PHASE_TRY(Statement select,
             database_.prepare("SELECT subject, tier, per_minute, burst, expires FROM throttles "
                               "WHERE expires IS NULL OR expires > $1"));
@@ -98,8 +98,8 @@ Result<std::vector<ThrottleOverride>> Book::throttles(UtcTime now) {
   return out;
 }
 
-Result<Accounts::Begun> Book::begin_request(std::string_view user, std::string_view key,
-                                            const Sha256& request, UtcTime now) {
+Result<Accounts::Begun> AccountBook::begin_request(std::string_view user, std::string_view key,
+                                                   const Sha256& request, UtcTime now) {
   const auto life = static_cast<std::uint64_t>(limits_.answer_life / 1ms);
   PHASE_TRY(Transaction change, Transaction::begin(database_));
   PHASE_TRY(Statement find, database_.prepare("SELECT request, status, body FROM answers WHERE "
@@ -136,8 +136,8 @@ Result<Accounts::Begun> Book::begin_request(std::string_view user, std::string_v
   return Accounts::Begun{};
 }
 
-Result<void> Book::finish_request(std::string_view user, std::string_view key,
-                                  const KeptAnswer& answer) {
+Result<void> AccountBook::finish_request(std::string_view user, std::string_view key,
+                                         const KeptAnswer& answer) {
   PHASE_TRY(Statement update, database_.prepare("UPDATE answers SET status = $1, body = $2 WHERE "
                                                 "user_id = $3 AND name = $4"));
   update.bind(static_cast<std::uint64_t>(answer.status)).bind(std::string_view{answer.body});
@@ -145,14 +145,14 @@ Result<void> Book::finish_request(std::string_view user, std::string_view key,
   return update.run();
 }
 
-Result<void> Book::forget_request(std::string_view user, std::string_view key) {
+Result<void> AccountBook::forget_request(std::string_view user, std::string_view key) {
   PHASE_TRY(Statement drop, database_.prepare("DELETE FROM answers WHERE user_id = $1 AND name = "
                                               "$2 AND status IS NULL"));
   drop.bind(user).bind(key);
   return drop.run();
 }
 
-Result<void> Book::sweep(UtcTime now) {
+Result<void> AccountBook::sweep(UtcTime now) {
   const auto life = static_cast<std::uint64_t>(limits_.answer_life / 1ms);
   PHASE_TRY(Transaction change, Transaction::begin(database_));
   PHASE_TRY(Statement answers, database_.prepare("DELETE FROM answers WHERE begun <= $1"));

@@ -105,7 +105,7 @@ Task<Result<User>> Accounts::State::add_user(std::shared_ptr<State> self, std::s
   auto row = co_await new_user(self, std::move(username), std::move(password), std::move(email),
                                Role::user);
   PHASE_CO_TRY_VOID(row);
-  auto add = [&row](Book& book) { return book.add_user(*row); };
+  auto add = [&row](AccountBook& book) { return book.add_user(*row); };
   auto added = co_await on_disk(self, add);
   PHASE_CO_TRY_VOID(added);
   co_return row->user;
@@ -125,7 +125,7 @@ Task<Result<User>> Accounts::State::bootstrap(std::shared_ptr<State> self, std::
   }
   auto row = co_await new_user(self, std::move(username), std::move(password), {}, Role::admin);
   PHASE_CO_TRY_VOID(row);
-  auto add = [&row](Book& book) { return book.add_first_admin(*row); };
+  auto add = [&row](AccountBook& book) { return book.add_first_admin(*row); };
   auto added = co_await on_disk(self, add);
   PHASE_CO_TRY_VOID(added);
   self->has_admin = true;
@@ -156,7 +156,7 @@ Task<Result<Session>> Accounts::State::login(std::shared_ptr<State> self, std::s
   if (password.size() > kPasswordBytesMax) {
     co_return wrong_password();
   }
-  auto find = [&username](Book& book) { return book.user_by_name(username); };
+  auto find = [&username](AccountBook& book) { return book.user_by_name(username); };
   auto row = co_await on_disk(self, find);
   if (!row && row.error().code != Code::not_found) {
     co_return fail(row.error());
@@ -170,10 +170,10 @@ Task<Result<Session>> Accounts::State::login(std::shared_ptr<State> self, std::s
   }
   const UtcTime now = self->world.clock.now_utc();
   const auto life = static_cast<std::uint64_t>(self->options.refresh_life / 1ms);
-  Book::Family family{self->world.random.uuid(), row->user.id, {now.unix_ms + life}};
+  AccountBook::Family family{self->world.random.uuid(), row->user.id, {now.unix_ms + life}};
   std::string token = self->words("rt_", kRefreshWords);
   const Sha256 token_hash = self->hashed(token);
-  auto begin = [&family, &token_hash, now](Book& book) -> Result<UserRow> {
+  auto begin = [&family, &token_hash, now](AccountBook& book) -> Result<UserRow> {
     PHASE_TRY_VOID(book.begin_session(family, token_hash, now));
     PHASE_TRY_VOID(book.note_login(family.user, now));
     return book.user_by_id(family.user);  // as it is now: the role may have changed
@@ -188,7 +188,7 @@ Task<Result<Session>> Accounts::State::refresh(std::shared_ptr<State> self, std:
   const Sha256 old_hash = self->hashed(token);
   std::string next = self->words("rt_", kRefreshWords);
   const Sha256 next_hash = self->hashed(next);
-  auto turn = [&old_hash, &next_hash, now](Book& book) {
+  auto turn = [&old_hash, &next_hash, now](AccountBook& book) {
     return book.rotate(old_hash, next_hash, now);
   };
   auto rotated = co_await on_disk(self, turn);
@@ -199,7 +199,7 @@ Task<Result<Session>> Accounts::State::refresh(std::shared_ptr<State> self, std:
                    "log in again");
   }
   const UserId id = rotated->user;
-  auto find = [&id](Book& book) { return book.user_by_id(id); };
+  auto find = [&id](AccountBook& book) { return book.user_by_id(id); };
   auto row = co_await on_disk(self, find);
   PHASE_CO_TRY_VOID(row);
   co_return self->tokens_of(row->user, rotated->session, std::move(next), rotated->expires);
@@ -208,14 +208,16 @@ Task<Result<Session>> Accounts::State::refresh(std::shared_ptr<State> self, std:
 Task<Result<void>> Accounts::State::logout(std::shared_ptr<State> self, std::string session) {
   self->end_session(session);
   const UtcTime now = self->world.clock.now_utc();
-  auto end = [&session, now](Book& book) { return book.end_session(session, "logout", now); };
+  auto end = [&session, now](AccountBook& book) {
+    return book.end_session(session, "logout", now);
+  };
   auto done = co_await on_disk(self, end);
   co_return done;
 }
 
 Task<Result<void>> Accounts::State::logout_refresh(std::shared_ptr<State> self, std::string token) {
   const Sha256 hash = self->hashed(token);
-  auto find = [&hash](Book& book) { return book.session_of(hash); };
+  auto find = [&hash](AccountBook& book) { return book.session_of(hash); };
   auto session = co_await on_disk(self, find);
   if (!session) {
     co_return session.error().code == Code::not_found ? Result<void>{} : fail(session.error());
@@ -226,13 +228,13 @@ Task<Result<void>> Accounts::State::logout_refresh(std::shared_ptr<State> self, 
 
 Task<Result<User>> Accounts::State::set_role(std::shared_ptr<State> self, UserId id, Role role) {
   const UtcTime now = self->world.clock.now_utc();
-  auto change = [&id, role, now](Book& book) { return book.set_role(id, role, now); };
+  auto change = [&id, role, now](AccountBook& book) { return book.set_role(id, role, now); };
   auto over = co_await on_disk(self, change);
   PHASE_CO_TRY_VOID(over);
   for (const std::string& session : *over) {
     self->end_session(session);
   }
-  auto find = [&id](Book& book) { return book.user_by_id(id); };
+  auto find = [&id](AccountBook& book) { return book.user_by_id(id); };
   auto row = co_await on_disk(self, find);
   PHASE_CO_TRY_VOID(row);
   co_return row->user;
@@ -261,7 +263,7 @@ Task<Result<NewApiKey>> Accounts::State::add_key(std::shared_ptr<State> self, Us
   key.prefix = secret.substr(0, kKeyPrefixBytes);
   key.created = now;
   const Sha256 hash = self->hashed(secret);
-  auto add = [&user, &key, &hash](Book& book) { return book.add_key(user, key, hash); };
+  auto add = [&user, &key, &hash](AccountBook& book) { return book.add_key(user, key, hash); };
   auto added = co_await on_disk(self, add);
   PHASE_CO_TRY_VOID(added);
   co_return NewApiKey{std::move(key), std::move(secret)};
@@ -281,7 +283,7 @@ Task<void> Accounts::State::write_audit(std::shared_ptr<State> self) {
       batch.push_back(std::move(lost));
     }
     const bool due = self->swept.unix_ms + kSweepEveryMs <= now.unix_ms;
-    auto write = [&batch, now, due](Book& book) -> Result<void> {
+    auto write = [&batch, now, due](AccountBook& book) -> Result<void> {
       PHASE_TRY_VOID(book.add_audit(batch));
       return due ? book.sweep(now) : Result<void>{};
     };
@@ -297,7 +299,7 @@ Task<void> Accounts::State::write_audit(std::shared_ptr<State> self) {
 Task<Result<void>> Accounts::State::set_throttle(std::shared_ptr<State> self,
                                                  ThrottleOverride rate) {
   const UtcTime now = self->world.clock.now_utc();
-  auto put = [&rate, now](Book& book) { return book.set_throttle(rate, now); };
+  auto put = [&rate, now](AccountBook& book) { return book.set_throttle(rate, now); };
   auto done = co_await on_disk(self, put);
   PHASE_CO_TRY_VOID(done);
   std::erase_if(self->throttles, [now](const auto& one) {
@@ -317,7 +319,7 @@ Task<Result<Accounts::Begun>> Accounts::State::begin_request(std::shared_ptr<Sta
                    "wait for its answer");
   }
   const UtcTime now = self->world.clock.now_utc();
-  auto begin = [&user, &key, &request, now](Book& book) {
+  auto begin = [&user, &key, &request, now](AccountBook& book) {
     return book.begin_request(user, key, request, now);
   };
   auto begun = co_await on_disk(self, begin);
@@ -333,7 +335,7 @@ Task<Result<void>> Accounts::State::end_request(std::shared_ptr<State> self, Use
   if (answer && answer->body.size() > self->options.limits.answer_bytes) {
     answer.reset();
   }
-  auto end = [&user, &key, &answer](Book& book) {
+  auto end = [&user, &key, &answer](AccountBook& book) {
     return answer ? book.finish_request(user, key, *answer) : book.forget_request(user, key);
   };
   auto done = co_await on_disk(self, end);

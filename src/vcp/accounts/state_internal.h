@@ -15,7 +15,7 @@
 namespace phase::vcp {
 
 struct Accounts::State : std::enable_shared_from_this<Accounts::State> {
-  State(World with, Options chosen, Book rows)
+  State(World with, Options chosen, AccountBook rows)
       : world(std::move(with)),
         options(std::move(chosen)),
         book(std::move(rows)),
@@ -28,10 +28,10 @@ struct Accounts::State : std::enable_shared_from_this<Accounts::State> {
   [[nodiscard]] Session tokens_of(const User& user, const std::string& session,
                                   std::string refresh_token, UtcTime refresh_end) const;
 
-  /// Runs `function(Book&)` where the book lives.
+  /// Runs `function(AccountBook&)` where the book lives.
   template <typename Function>
-  static Task<std::invoke_result_t<Function, Book&>> on_disk(std::shared_ptr<State> self,
-                                                             Function function) {
+  static Task<std::invoke_result_t<Function, AccountBook&>> on_disk(std::shared_ptr<State> self,
+                                                                    Function function) {
     if (self->closed) {
       co_return fail(Code::unavailable, "the coordinator is stopping");
     }
@@ -78,7 +78,7 @@ struct Accounts::State : std::enable_shared_from_this<Accounts::State> {
   bool writing = false;
   UtcTime swept;
   std::size_t hashing = 0;  ///< now or waiting
-  Book book;
+  AccountBook book;
   asio::thread_pool disk{1};
   asio::thread_pool hashes;
 };
