@@ -187,6 +187,7 @@ const std::vector<std::size_t>& Scheduler::candidates(const std::string& key, co
 
 /// It needs another node for its quorum, and runs on, ran on, or was refuted on all that could.
 bool Scheduler::nobody_left(const Waiting& task) {
+  if (task.engaged.empty()) return false;  // nodes that could may register again
   if (task.finished + task.live.size() >= task.need.requirements.min_nodes) return false;
   const std::vector<std::size_t>& possible = candidates(task.class_key, task.need);
   return possible.size() <= task.engaged.size() &&

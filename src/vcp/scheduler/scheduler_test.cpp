@@ -199,6 +199,9 @@ TEST_F(SchedulerTest, TheOnlyNodeIsTriedAgainAndThenTheTaskIsGivenUp) {
 
 TEST_F(SchedulerTest, ALeaseEndsAndADeadlinePasses) {
   put(node("a"));
+  PlaceableNode away = node("b");
+  away.available = false;
+  put(away);
   add("t");
   ASSERT_TRUE(scheduler_.add("late", need(2), now_, now_ + 5s));
   const auto placed = places();
