@@ -26,7 +26,8 @@ void add_places(CLI::App& verb, NodeFlags& out) {
 }
 
 void add_coordinator_url(CLI::App& verb, NodeFlags& out) {
-  verb.add_option("--coordinator-url", out.coordinator_url, "The coordinator's address")
+  verb.add_option("--coordinator-url", out.coordinator_url,
+                  "The coordinator's address; several with commas between are tried in turn")
       ->envname("VCP_API_URL");
 }
 
@@ -79,7 +80,15 @@ void add_coordinator(CLI::App& app, CommandLine& out) {
       "Multiaddr that nodes are told instead, as /dns4/NAME/tcp/443/wss behind a proxy; "
       "may be repeated");
   verb.add_option("--data-dir", to.data_dir, "Where its state is (default: by the cluster id)");
-  verb.add_option("--database", to.database, "postgres://... (not available yet; default: SQLite)");
+  verb.add_option("--database", to.database,
+                  "postgres://USER@HOST/NAME: keep the state there, beside other coordinators (or "
+                  "DATABASE_URL; default: SQLite in the data folder)");
+  verb.add_option("--fleet-secret-file", to.fleet_secret_file,
+                  "With --database: the secret all coordinators of the fleet share (or "
+                  "VCP_FLEET_SECRET)");
+  verb.add_option("--advertise", to.advertise,
+                  "With --database: HOST:PORT at which other coordinators reach this API (default: "
+                  "--listen)");
   verb.add_option("--allow-host", to.hosts,
                   "A name by which people reach it, as in https://NAME; may be repeated");
   verb.add_option("--tls-cert", to.tls_certificate, "PEM: certificate and chain");
@@ -148,6 +157,7 @@ std::variant<CommandLine, int> parse_command_line(int argc, const char* const* a
       ->check(CLI::IsMember({"trace", "debug", "info", "warn", "error", "off"}));
   app.add_option("--log-format", out.log_format, "text or json")
       ->check(CLI::IsMember({"text", "json"}));
+  out.arguments.assign(argv, argv + argc);
   add_node(app, out);
   add_coordinator(app, out);
   add_backups(app, out);

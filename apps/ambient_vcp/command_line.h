@@ -48,8 +48,10 @@ struct CoordinatorFlags {
       mesh_listen;  ///< multiaddrs; empty: tcp and quic one port above the API's
   std::vector<std::string> mesh_announce;  ///< multiaddrs told to nodes instead of where it listens
   std::filesystem::path data_dir;          ///< empty: by the cluster's id
-  std::string database;                    ///< empty: SQLite in the data folder
-  std::vector<std::string> hosts;          ///< names a Host header may have
+  std::string database;                    ///< URL; empty: SQLite in the data folder
+  std::filesystem::path fleet_secret_file;  ///< empty: VCP_FLEET_SECRET
+  std::string advertise;           ///< host:port at which other coordinators reach this one's API
+  std::vector<std::string> hosts;  ///< names a Host header may have
   std::filesystem::path tls_certificate, tls_key;
   bool metrics_open = false, no_registration = false;
   std::uint64_t heartbeat_ms = 5'000;
@@ -59,6 +61,7 @@ struct CoordinatorFlags {
 };
 
 struct CommandLine {
+  std::vector<std::string> arguments;  ///< as typed, the program's name first
   Verb verb = Verb::health;
   NodeFlags node;
   CoordinatorFlags coordinator;

@@ -1,10 +1,12 @@
 // ambient-vcp coordinator: API, scheduler and dashboard in one process.
+#include <array>
 #include <charconv>
 #include <cstdlib>
 #include <thread>
 
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/io_context.hpp>
+#include <unistd.h>
 
 #include "api/http/tls.h"
 #include "commands.h"
@@ -12,6 +14,8 @@
 #include "daemon/log.h"
 #include "daemon/stop_signals.h"
 #include "vcp/computation/computation.h"
+#include "vcp/server/fleet_secret.h"
+#include "vcp/server/front.h"
 #include "vcp/server/server.h"
 
 namespace phase::ambient_vcp {
@@ -89,10 +93,6 @@ node::LocalOptions own_worker(const CoordinatorFlags& flags, const fs::path& fol
 
 Result<vcp::ServerOptions> server_options(const CoordinatorFlags& flags, const fs::path& folder,
                                           const worker::CacheKey& cache_key) {
-  if (!flags.database.empty()) {
-    return fail(Code::unsupported, "--database is not available yet",
-                "leave it out: the state is kept in SQLite in the data folder");
-  }
   vcp::ServerOptions out;
   out.data_dir = folder;
   out.state.tasks_kept = flags.tasks_kept;
@@ -128,40 +128,157 @@ Result<vcp::ServerOptions> server_options(const CoordinatorFlags& flags, const f
   return out;
 }
 
+using Keys = vcp::FleetKeys;
+
+/// The same program from its beginning: nothing of a lead that was lost is left. Returns on
+/// failure.
+Result<int> begin_anew(const std::vector<std::string>& arguments) {
+  constexpr auto kBreath = 1s;  // whatever was lost is not asked for all the time
+  std::this_thread::sleep_for(kBreath);
+  std::vector<char*> raw;
+  for (const std::string& argument : arguments) raw.push_back(const_cast<char*>(argument.c_str()));
+  raw.push_back(nullptr);
+  ::execv("/proc/self/exe", raw.data());
+  return fail_errno(errno, "cannot begin anew");
+}
+
+/// Of the data folder; of the fleet's secret where several coordinators share a database.
+Result<Keys> coordinator_keys(const CoordinatorFlags& flags, const std::string& url,
+                              const fs::path& folder, Random& random) {
+  if (!url.empty()) {
+    PHASE_TRY(const std::string secret, vcp::read_fleet_secret(flags.fleet_secret_file));
+    return vcp::fleet_keys(secret);
+  }
+  PHASE_TRY(auto key, identity::load_or_create_key(folder / "coordinator.key", random));
+  return Keys{std::move(key), {}, {}};
+}
+
+/// How this coordinator stands beside others on one database.
+struct Sharing {
+  vcp::Lease::Options lease;
+  vcp::FrontAddress listen;
+};
+
+/// The first of these that is a PostgreSQL URL, --database before all; names in braces were left
+/// for somebody else to fill in.
+std::string database_url(const CoordinatorFlags& flags) {
+  if (!flags.database.empty()) return flags.database;
+  for (const char* name :
+       {"DATABASE_URL", "DATABASE_INTERNAL_URL", "POSTGRES_INTERNAL_URL", "POSTGRES_URL"}) {
+    const char* value = std::getenv(name);
+    std::string url = value == nullptr ? "" : value;
+    std::erase_if(url, [](char c) { return c == '"' || c == '\'' || c == ' ' || c == '\n'; });
+    const bool known = url.starts_with("postgres://") || url.starts_with("postgresql://");
+    if (known && url.find_first_of("${}") == std::string::npos) return url;
+  }
+  return {};
+}
+
+Result<Sharing> sharing(const CoordinatorFlags& flags, std::string url,
+                        const identity::PublicKey& fleet) {
+  PHASE_TRY(const Address api, listen_address(flags));
+  Sharing out;
+  out.listen = {api.host, api.port};
+  const bool anywhere = api.host == "0.0.0.0" || api.host == "::" || api.port == 0;
+  if (flags.advertise.empty() && anywhere) {
+    return fail(Code::invalid_argument,
+                "other coordinators on this database must know where this one's API is",
+                "--advertise HOST:PORT, as they reach it");
+  }
+  const bool v6 = api.host.find(':') != std::string::npos;
+  out.lease.address = flags.advertise.empty()
+                          ? (v6 ? "[" + api.host + "]" : api.host) + ":" + std::to_string(api.port)
+                          : flags.advertise;
+  PHASE_TRY_VOID(vcp::front_address(out.lease.address));
+  std::array<char, 65> host{};
+  ::gethostname(host.data(), host.size() - 1);
+  out.lease.holder = printable(host.data()) + " " + std::to_string(::getpid());
+  out.lease.url = std::move(url);
+  out.lease.fleet = fleet;
+  return out;
+}
+
 class CoordinatorDaemon {
  public:
   CoordinatorDaemon(asio::io_context& context, vcp::Server::World world, Duration patience)
       : context_(context), world_(std::move(world)), patience_(patience) {}
 
-  Result<int> run(vcp::ServerOptions options) {
+  Result<int> run(vcp::ServerOptions options, std::optional<Sharing> shared) {
     daemon::StopSignals signals(context_, *world_.log,
                                 {.ending = "no new tasks; runs under way",
                                  .patience = patience_,
-                                 .can_drain = [this] { return server_ != nullptr; },
+                                 .can_drain = [this] { return server_ || front_; },
                                  .drain = [this] { return drain(); }});
-    asio::co_spawn(context_, live(std::move(options)), [](const std::exception_ptr& error) {
+    if (shared) lease_ = std::make_unique<vcp::Lease>(world_.executor, shared->lease);
+    auto work = shared ? live_shared(std::move(options), shared->listen) : live(std::move(options));
+    asio::co_spawn(context_, std::move(work), [](const std::exception_ptr& error) {
       if (error) std::rethrow_exception(error);  // a bug of ours: ends the process with its text
     });
     context_.run();
     server_.reset();
+    front_.reset();
+    lease_.reset();
     if (error_) return fail(*error_);
-    return 0;
+    return again_ ? kAgain : 0;
   }
+  /// What `run` answers when the program should begin anew.
+  static constexpr int kAgain = -1;
 
  private:
+  /// Alone, with the state in the data folder.
   Task<void> live(vcp::ServerOptions options) {
+    const std::function<void(const Error&)> broken = [this](const Error& error) { end(error); };
+    const Result<void> up = co_await serve(std::move(options), std::nullopt, broken);
+    if (!up) end(up.error());
+  }
+
+  /// Beside others on one database: hands connections on to whoever leads, until this one does.
+  Task<void> live_shared(vcp::ServerOptions options, vcp::FrontAddress listen) {
+    auto front = vcp::Front::start(world_.executor, world_.clock, listen);
+    if (!front) co_return end(front.error());
+    front_ = *std::move(front);
+    const std::function<void(const vcp::Leader&)> heard = [this](const vcp::Leader& leader) {
+      const auto address = vcp::front_address(leader.address);
+      if (!address || front_ == nullptr) return;
+      world_.log->info("ready: {} leads (lead {}); connections go on to {}",
+                       printable(leader.holder), leader.epoch, printable(leader.address));
+      front_->set_leader(*address);
+    };
+    auto lead = co_await lease_->acquire(heard);
+    Duration wait = kRetryFirst;
+    while (!lead && can_pass(lead.error().code)) {
+      world_.log->warn("no database, trying again: {}", lead.error().text());
+      const Instant until = world_.clock.now() + wait;
+      static_cast<void>(co_await world_.clock.sleep_until(until));
+      wait = std::min(wait * 2, kRetryMax);
+      lead = co_await lease_->acquire(heard);
+    }
+    if (!lead) co_return end(lead.error());
+    world_.log->info("this coordinator leads now (lead {})", lead->epoch);
+    front_.reset();
     const std::function<void(const Error&)> broken = [this](const Error& error) {
-      error_ = error;
+      if (leaving_) return;
+      world_.log->error("this coordinator leads no more: {}", error.text());
+      again_ = true;
       context_.stop();
     };
+    const Result<void> up = co_await serve(std::move(options), *std::move(lead), broken);
+    if (!up) end(up.error());
+  }
+
+  /// What another moment may mend.
+  static bool can_pass(Code code) {
+    return code == Code::unavailable || code == Code::busy || code == Code::timed_out;
+  }
+
+  Task<Result<void>> serve(vcp::ServerOptions options, std::optional<vcp::Lead> lead,
+                           std::function<void(const Error&)> broken) {
     const std::string scheme = options.api.tls ? "https" : "http";
     const std::string host = options.api.address;
-    auto server = co_await vcp::Server::start(world_, std::move(options), broken);
-    if (!server) {
-      error_ = server.error();
-      context_.stop();
-      co_return;
-    }
+    vcp::Server::World world{world_.clock, world_.random, world_.key, world_.executor, world_.log};
+    world.lead = std::move(lead);
+    auto server = co_await vcp::Server::start(std::move(world), std::move(options), broken);
+    if (!server) co_return fail(std::move(server).error());
     server_ = *std::move(server);
     for (const std::string& address : server_->mesh_addresses()) {
       world_.log->info("nodes dial {}", address);
@@ -178,18 +295,31 @@ class CoordinatorDaemon {
       std::fflush(stdout);
     }
     world_.log->info("ready: dashboard and API at {}", url);
+    co_return Result<void>{};
   }
 
   Task<void> drain() {
+    leaving_ = true;
+    if (server_ == nullptr) co_return context_.stop();  // only handed connections on
     const Deadline deadline = world_.clock.deadline_after(patience_);
     co_await server_->drain(deadline);
     world_.log->info("drained");
     context_.stop();
   }
 
+  void end(const Error& error) {
+    error_ = error;
+    context_.stop();
+  }
+
+  static constexpr Duration kRetryFirst = 500ms, kRetryMax = 10s;
+
   asio::io_context& context_;
   vcp::Server::World world_;
   Duration patience_;
+  bool leaving_ = false, again_ = false;
+  std::unique_ptr<vcp::Lease> lease_;
+  std::unique_ptr<vcp::Front> front_;
   std::unique_ptr<vcp::Server> server_;
   std::optional<Error> error_;
 };
@@ -205,19 +335,27 @@ Result<int> coordinator_command(const CommandLine& line) {
   auto context = std::make_unique<asio::io_context>(1);
   SystemClock clock(context->get_executor());
   SystemRandom random;
-  PHASE_TRY(const identity::KeyPair key,
-            identity::load_or_create_key(folder / "coordinator.key", random));
+  const std::string url = database_url(flags);
+  PHASE_TRY(Keys keys, coordinator_keys(flags, url, folder, random));
   PHASE_TRY(const auto cache, identity::load_or_create_key(folder / "modules.key", random));
   worker::CacheKey cache_key{};
   std::ranges::copy(cache.seed(), cache_key.begin());
   PHASE_TRY(vcp::ServerOptions options, server_options(flags, folder, cache_key));
+  if (options.accounts.jwt_secret.empty()) options.accounts.jwt_secret = keys.jwt_secret;
+  options.accounts.secret = keys.accounts_secret;
+  std::optional<Sharing> shared;
+  if (!url.empty()) {
+    PHASE_TRY(shared, sharing(flags, url, keys.coordinator.public_key()));
+  }
   log->info("Ambient VCP coordinator: Cluster ID {}, Strategy {}, key {}",
-            printable(flags.cluster_id), flags.strategy, key.peer_id().text());
-  const vcp::Server::World world{clock, random, key, context->get_executor(), log};
+            printable(flags.cluster_id), flags.strategy, keys.coordinator.peer_id().text());
+  vcp::Server::World world{clock, random, keys.coordinator, context->get_executor(), log};
   const Duration patience = std::chrono::seconds(flags.drain_seconds);
-  auto ended = CoordinatorDaemon(*context, world, patience).run(std::move(options));
+  auto ended = CoordinatorDaemon(*context, std::move(world), patience)
+                   .run(std::move(options), std::move(shared));
   context.reset();  // before the clock and the key that its last handlers refer to
-  return ended;
+  if (!ended || *ended != CoordinatorDaemon::kAgain) return ended;
+  return begin_anew(line.arguments);
 }
 
 }  // namespace phase::ambient_vcp

@@ -126,11 +126,17 @@ void check_coordinator(Checks& checks, asio::io_context& context, const NodeFlag
   if (!flags.coordinator_url || flags.coordinator_url->empty()) {
     return checks.open("coordinator: not asked (--coordinator-url or VCP_API_URL)");
   }
-  const auto url = coordinator_url(*flags.coordinator_url);
-  if (!url) return checks.bad("coordinator", url.error());
-  const auto meeting = wait_for(context, vcp::look_up(context.get_executor(), *url));
-  if (!meeting) return checks.bad("coordinator", meeting.error());
-  checks.good("coordinator: " + identity::PeerId::from(meeting->key).text() + " at " + url->text());
+  const auto urls = coordinator_urls(*flags.coordinator_url);
+  if (!urls) return checks.bad("coordinator", urls.error());
+  for (const http_client::Url& url : *urls) {
+    const auto meeting = wait_for(context, vcp::look_up(context.get_executor(), url));
+    if (!meeting) {
+      checks.bad("coordinator", meeting.error());
+      continue;
+    }
+    checks.good("coordinator: " + identity::PeerId::from(meeting->key).text() + " at " +
+                url.text());
+  }
 }
 
 }  // namespace

@@ -55,7 +55,7 @@ Result<vcp::AgentOptions> agent_options(const NodeFlags& flags, const NodeWorld&
                 "--coordinator-url http://HOST:3000, or VCP_API_URL");
   }
   vcp::AgentOptions out;
-  PHASE_TRY(out.coordinator, coordinator_url(*flags.coordinator_url));
+  PHASE_TRY(out.coordinators, coordinator_urls(*flags.coordinator_url));
   if (flags.region.empty() || flags.region.size() > vcp::kRegionBytesMax) {
     return fail(Code::invalid_argument, "a region has 1 to 32 bytes", "--region us-west");
   }

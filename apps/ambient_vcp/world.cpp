@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <cstdlib>
+#include <sstream>
 #include <thread>
 
 #include <unistd.h>
@@ -17,6 +18,7 @@ namespace fs = std::filesystem;
 constexpr std::uint32_t kJobsPerMinute = 100'000'000;
 /// Accepted beyond those that run: a coordinator leases ahead by little.
 constexpr std::size_t kQueuedPerPlace = 2;
+constexpr std::size_t kCoordinatorsMax = 16;
 
 std::string environment(const char* name) {
   const char* const value = std::getenv(name);
@@ -53,6 +55,8 @@ Result<fs::path> coordinator_folder(const CoordinatorFlags& flags) {
   return base / "clusters" / flags.cluster_id;
 }
 
+namespace {
+
 Result<http_client::Url> coordinator_url(const std::string& text) {
   Result<http_client::Url> url = http_client::parse_url(text);
   if (url) return url;
@@ -62,6 +66,21 @@ Result<http_client::Url> coordinator_url(const std::string& text) {
                      "tunnel on this machine: --coordinator-url http://127.0.0.1:PORT"
                    : "--coordinator-url http://HOST:3000, or VCP_API_URL";
   return fail(std::move(error));
+}
+
+}  // namespace
+
+Result<std::vector<http_client::Url>> coordinator_urls(const std::string& text) {
+  std::vector<http_client::Url> out;
+  std::istringstream in(text);
+  for (std::string one; std::getline(in, one, ',');) {
+    PHASE_TRY(out.emplace_back(), coordinator_url(one));
+  }
+  if (out.empty() || out.size() > kCoordinatorsMax) {
+    return fail(Code::invalid_argument, "--coordinator-url names no, or more than 16, coordinators",
+                "--coordinator-url http://HOST:3000,http://OTHER:3000");
+  }
+  return out;
 }
 
 Result<std::unique_ptr<NodeWorld>> NodeWorld::make(asio::any_io_executor executor,

@@ -77,7 +77,7 @@ int run(char** argv, std::uint64_t one_in) {
   }
   vcp::AgentOptions options;
   options.name = argv[1];
-  options.coordinator = *url;
+  options.coordinators = {*url};
   if (*argv[3] != '\0') options.join_token = argv[3];
   options.data_dir = folder;
   options.local.agent = "lying_node";

@@ -1,7 +1,8 @@
-// database.h — SQLite as values: a connection, prepared statements and migrations that report
-// errors as Result.
+// database.h — SQLite and PostgreSQL as values: a connection, prepared statements and migrations
+// that report errors as Result.
 //
-// One thread at a time (the connection is opened without SQLite's own locks).
+// Both understand the same statements as long as these keep to placeholders $1, $2 … in order of
+// first use, whole numbers, texts, blobs and `INSERT … ON CONFLICT …`. One thread at a time.
 #pragma once
 
 #include <cstdint>
@@ -10,21 +11,27 @@
 #include <span>
 #include <string>
 #include <string_view>
-
-#include <sqlite3.h>
+#include <utility>
 
 #include "base/bytes.h"
+#include "base/clock.h"
 #include "base/result.h"
+
+struct sqlite3_backup;
 
 namespace phase::sql {
 
-class Database;
+class Connection;
+class StatementBody;
 
-/// A prepared statement. Bind in order, step, read columns, reset. Blobs are bound by reference:
-/// they must live until the next reset.
+/// A prepared statement. Bind in order, step, read columns, reset. Texts and blobs are bound by
+/// reference: they must live until the next reset. Lives no longer than its Database.
 class Statement {
  public:
-  Statement() = default;
+  Statement() noexcept;
+  Statement(Statement&&) noexcept;
+  Statement& operator=(Statement&&) noexcept;
+  ~Statement();
 
   Statement& bind(std::uint64_t value);
   Statement& bind(std::string_view value);
@@ -33,7 +40,7 @@ class Statement {
 
   /// True: a row is there. False: done.
   [[nodiscard]] Result<bool> step();
-  /// Steps to the end, ignoring rows, and resets.
+  /// For a change: steps to the end, ignoring rows, and resets.
   [[nodiscard]] Result<void> run();
   void reset() noexcept;
 
@@ -44,11 +51,7 @@ class Statement {
 
  private:
   friend class Database;
-  struct Finalize {
-    void operator()(sqlite3_stmt* statement) const noexcept { sqlite3_finalize(statement); }
-  };
-  std::unique_ptr<sqlite3_stmt, Finalize> statement_;
-  int next_ = 1;
+  std::unique_ptr<StatementBody> body_;
 };
 
 /// Resets a statement when the scope ends, so that no read stays open across calls.
@@ -65,31 +68,39 @@ class ResetAtEnd {
 
 class Database {
  public:
-  /// Opens or makes `path` with mode 0600, exclusively locked, in WAL mode.
+  Database() noexcept;
+  Database(Database&&) noexcept;
+  Database& operator=(Database&&) noexcept;
+  ~Database();
+
+  /// SQLite: opens or makes `path` with mode 0600, exclusively locked, in WAL mode.
   /// Errors: Code::permission_denied, Code::busy, Code::malformed (not a database), Code::io.
   [[nodiscard]] static Result<Database> open(const std::filesystem::path& path);
 
   [[nodiscard]] Result<Statement> prepare(std::string_view sql);
   /// Runs statements without parameters or results.
-  [[nodiscard]] Result<void> execute(const char* sql);
+  [[nodiscard]] Result<void> execute(const std::string& sql);
   [[nodiscard]] Result<std::uint64_t> integer(std::string_view sql);
   /// Rows changed by the last statement.
   [[nodiscard]] std::uint64_t changes() const noexcept;
 
+ protected:
+  explicit Database(std::unique_ptr<Connection> connection) noexcept;
+  std::unique_ptr<Connection> connection_;
+
  private:
   friend class Copy;
-  struct Close {
-    void operator()(sqlite3* connection) const noexcept { sqlite3_close_v2(connection); }
-  };
-  std::unique_ptr<sqlite3, Close> connection_;
+  friend class Transaction;
+  friend Result<void> migrate(Database& database, std::string_view part,
+                              std::span<const char* const> steps);
 };
 
-/// A copy of a database while it is used: pages come over in pieces, and what its own connection
-/// changes meanwhile goes to both, so that the copy is of the moment it ended.
+/// A copy of a SQLite database while it is used: pages come over in pieces, and what its own
+/// connection changes meanwhile goes to both, so that the copy is of the moment it ended.
 class Copy {
  public:
   /// `to` is made with mode 0600 and must not exist. `from` outlives the copy.
-  /// Errors: Code::already_exists, io.
+  /// Errors: Code::already_exists, unsupported (not SQLite), io.
   [[nodiscard]] static Result<std::unique_ptr<Copy>> begin(Database& from,
                                                            const std::filesystem::path& to);
   /// Up to `pages` more, all when negative; true: it is complete and on the disk.
@@ -97,13 +108,13 @@ class Copy {
 
  private:
   struct Finish {
-    void operator()(sqlite3_backup* backup) const noexcept { sqlite3_backup_finish(backup); }
+    void operator()(sqlite3_backup* backup) const noexcept;
   };
   Database to_;
   std::unique_ptr<sqlite3_backup, Finish> backup_;  // ends before what it writes to is closed
 };
 
-/// BEGIN IMMEDIATE; rolls back unless `commit` was called.
+/// Rolls back unless `commit` was called.
 class Transaction {
  public:
   [[nodiscard]] static Result<Transaction> begin(Database& database);
@@ -117,8 +128,11 @@ class Transaction {
   Database* database_;
 };
 
-/// Runs the steps that the file has not seen yet, one transaction each; their count is its
-/// `user_version`. Errors: Code::version_unknown for a file of a newer program.
-[[nodiscard]] Result<void> migrate(Database& database, std::span<const char* const> steps);
+/// Takes the steps of `part` of a schema that the database has not seen yet, one transaction each.
+/// SQLite counts them in `user_version`, so a file holds one part. Steps are written for SQLite;
+/// elsewhere BLOB, INTEGER PRIMARY KEY and X'' get their names there.
+/// Errors: Code::version_unknown for a database of a newer program.
+[[nodiscard]] Result<void> migrate(Database& database, std::string_view part,
+                                   std::span<const char* const> steps);
 
 }  // namespace phase::sql

@@ -51,7 +51,7 @@ CREATE TABLE transcripts (
 }  // namespace
 
 Result<void> migrate(sql::Database& database) {
-  return sql::migrate(database, kMigrations);
+  return sql::migrate(database, "store", kMigrations);
 }
 
 }  // namespace phase::store

@@ -19,7 +19,7 @@
 #include "base/temp_folder.h"
 #include "vcp/coordinator/coordinator.h"
 #include "vcp/coordinator/module_files.h"
-#include "vcp/state/sqlite_journal.h"
+#include "vcp/state/database_journal.h"
 
 namespace phase::bench {
 
@@ -59,7 +59,7 @@ class Core {
   Core(std::size_t nodes, Duration takes, const Around& around = {})
       : clock_(context_.get_executor()), runner_(clock_, takes) {
     auto opened =
-        vcp::SqliteJournal::open(context_.get_executor(), clock_, folder_.path() / "fleet.db");
+        vcp::DatabaseJournal::open(context_.get_executor(), clock_, folder_.path() / "fleet.db");
     PHASE_CHECK(opened.has_value());
     journal_ = *std::move(opened);
     if (around) journal_ = around(std::move(journal_));

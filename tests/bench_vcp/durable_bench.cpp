@@ -97,7 +97,8 @@ double write_straight(const std::vector<vcp::Batch>& batches, std::size_t at_onc
   const TempFolder folder = TempFolder::make("phase-bench-").value();
   asio::io_context context(1);
   SystemClock clock(context.get_executor());
-  auto journal = vcp::SqliteJournal::open(context.get_executor(), clock, folder.path() / "bare.db");
+  auto journal =
+      vcp::DatabaseJournal::open(context.get_executor(), clock, folder.path() / "bare.db");
   PHASE_CHECK(journal.has_value());
   std::vector<vcp::Batch> joined;
   for (std::size_t i = 0; i < batches.size(); ++i) {

@@ -119,7 +119,7 @@ class Operate(LabTest):
         for _ in range(5):
             lab.finish(lab.submit()["task_id"])
         tasks, ledger = self.known()
-        self.assertEqual(len(tasks), 5)  # what goes, and when: SqliteJournalTest
+        self.assertEqual(len(tasks), 5)  # what goes, and when: DatabaseJournalTest
         self.assertEqual(sum(entry["kind"] == "escrow" for entry in ledger), 5)
         bad = command("coordinator", "--tasks-kept", "0")
         self.assertEqual(bad.returncode, 2)

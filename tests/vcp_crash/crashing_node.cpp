@@ -27,7 +27,7 @@ AgentOptions options_of(char** argv, const http_client::Url& url, Random& random
   AgentOptions out;
   out.name = argv[1];
   out.region = "eu";
-  out.coordinator = url;
+  out.coordinators = {url};
   out.join_token = argv[3];
   out.data_dir = argv[4];
   out.local.agent = "crashing_node";

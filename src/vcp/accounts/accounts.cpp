@@ -83,15 +83,29 @@ Result<std::unique_ptr<Accounts>> Accounts::open(World world, Options options) {
   PHASE_TRY_VOID(make_folder(options.folder));
   if (options.jwt_secret.empty()) {
     PHASE_TRY(options.jwt_secret, kept_secret(options.folder / "jwt.secret", world.random));
-  } else if (options.jwt_secret.size() < kJwtSecretBytesMin) {
+  }
+  if (options.secret.empty()) {
+    PHASE_TRY(options.secret, kept_secret(options.folder / "accounts.secret", world.random));
+  }
+  PHASE_TRY(sql::Database database, sql::Database::open(options.folder / "accounts.db"));
+  return open(std::move(world), std::move(options), std::move(database));
+}
+
+Result<std::unique_ptr<Accounts>> Accounts::open(World world, Options options,
+                                                 sql::Database database) {
+  if (options.jwt_secret.size() < kJwtSecretBytesMin ||
+      options.secret.size() < kJwtSecretBytesMin) {
     return fail(Code::invalid_argument, "the secret of access tokens has fewer than 32 bytes");
   }
-  PHASE_TRY(const std::string secret,
-            kept_secret(options.folder / "accounts.secret", world.random));
-  PHASE_TRY(AccountBook book, AccountBook::open(options.folder / "accounts.db", options.limits));
+  PHASE_TRY(AccountBook book, AccountBook::open(std::move(database), options.limits));
+  return begin(std::move(world), std::move(options), std::move(book));
+}
+
+Result<std::unique_ptr<Accounts>> Accounts::begin(World world, Options options, AccountBook book) {
   const TokenKey tokens = vcp::token_key(options.jwt_secret);
+  const Sha256 key = sha256(as_bytes("phase/vcp/secrets/1" + options.secret));
   auto state = std::make_shared<State>(std::move(world), std::move(options), std::move(book));
-  PHASE_TRY_VOID(state->begin(tokens, sha256(as_bytes("phase/vcp/secrets/1" + secret)).value));
+  PHASE_TRY_VOID(state->begin(tokens, key.value));
   return std::unique_ptr<Accounts>(new Accounts(std::move(state)));
 }
 

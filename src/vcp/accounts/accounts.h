@@ -15,6 +15,7 @@
 #include "base/clock.h"
 #include "base/hash.h"
 #include "base/random.h"
+#include "sql/database.h"
 #include "vcp/accounts/account.h"
 
 namespace phase::vcp {
@@ -35,6 +36,8 @@ struct AccountLimits {
   Duration answer_life = std::chrono::hours(24);
 };
 
+class AccountBook;
+
 class Accounts {
  public:
   struct World {
@@ -45,6 +48,7 @@ class Accounts {
   struct Options {
     std::filesystem::path folder;  ///< made 0700 when absent; holds accounts.db and its secrets
     std::string jwt_secret = {};   ///< at least kJwtSecretBytesMin; empty: kept in the folder
+    std::string secret = {};       ///< under which tokens and keys are hashed; likewise
     Duration access_life = std::chrono::minutes(15);
     Duration refresh_life = std::chrono::hours(24 * 30);
     AccountLimits limits = {};
@@ -56,6 +60,10 @@ class Accounts {
   /// Blocks; call it at start. Errors: Code::invalid_argument, permission_denied, busy (another
   /// coordinator uses the folder), malformed, version_unknown, io.
   [[nodiscard]] static Result<std::unique_ptr<Accounts>> open(World world, Options options);
+  /// In another database than accounts.db; both secrets are given. Errors: Code::invalid_argument,
+  /// those of sql::migrate.
+  [[nodiscard]] static Result<std::unique_ptr<Accounts>> open(World world, Options options,
+                                                              sql::Database database);
   /// Waits for what is being written.
   ~Accounts();
   Accounts(const Accounts&) = delete;
@@ -141,6 +149,8 @@ class Accounts {
 
  private:
   struct State;
+  [[nodiscard]] static Result<std::unique_ptr<Accounts>> begin(World world, Options options,
+                                                               AccountBook book);
   explicit Accounts(std::shared_ptr<State> state);
   std::shared_ptr<State> state_;  // shared with the coroutines that wait for the disk
 };

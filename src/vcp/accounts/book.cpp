@@ -105,9 +105,8 @@ tl::unexpected<Error> no_session() {
 
 }  // namespace
 
-Result<AccountBook> AccountBook::open(const std::filesystem::path& path, AccountLimits limits) {
-  PHASE_TRY(sql::Database database, sql::Database::open(path));
-  PHASE_TRY_VOID(sql::migrate(database, kMigrations));
+Result<AccountBook> AccountBook::open(sql::Database database, AccountLimits limits) {
+  PHASE_TRY_VOID(sql::migrate(database, "accounts", kMigrations));
   return AccountBook(std::move(database), limits);
 }
 

@@ -19,9 +19,8 @@ struct UserRow {
 
 class AccountBook {
  public:
-  /// Errors: those of sql::Database::open and migrate.
-  [[nodiscard]] static Result<AccountBook> open(const std::filesystem::path& path,
-                                                AccountLimits limits);
+  /// Errors: those of sql::migrate.
+  [[nodiscard]] static Result<AccountBook> open(sql::Database database, AccountLimits limits);
 
   /// Copies the file as it is; `this` outlives the copy.
   [[nodiscard]] Result<std::unique_ptr<sql::Copy>> copy(const std::filesystem::path& to) {

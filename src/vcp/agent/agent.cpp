@@ -80,6 +80,11 @@ struct Agent::State : std::enable_shared_from_this<State> {
   Instant started;
   Event wake;
   Alarm alarm;
+  [[nodiscard]] const http_client::Url& where() const {
+    return options.coordinators[asked % options.coordinators.size()];
+  }
+
+  std::size_t asked = 0;  // goes on to the next address after a failure
   std::optional<Meeting> coordinator;
   bool draining = false, stopping = false, closed = false, joined = false;
   bool hopeless = false;  ///< the last error is one that trying again does not mend
@@ -171,15 +176,19 @@ Telemetry Agent::State::measure() const {
 
 /// Who the coordinator is, and everything needed to take part.
 Task<Result<void>> Agent::State::meet(std::shared_ptr<State> self) {
-  http_client::Url url = self->options.coordinator;
+  http_client::Url url = self->where();
+  const std::string asked = url.text();
   Result<Meeting> meeting = co_await look_up(self->world.executor, std::move(url));
   if (!meeting) co_return fail(meeting.error());
   self->hopeless = true;
   PHASE_CO_TRY_VOID(self->pin.check(meeting->key));
   if (self->coordinator && self->coordinator->key != meeting->key) {
-    co_return fail(Code::unauthorized,
-                   "another coordinator answers at " + self->options.coordinator.text() + " now",
+    co_return fail(Code::unauthorized, "another coordinator answers at " + asked + " now",
                    "start the agent again if that is meant");
+  }
+  if (self->coordinator && self->coordinator->addresses != meeting->addresses) {
+    // The same key elsewhere: what still looks connected leads to one that does not answer.
+    self->peer.reset();
   }
   self->coordinator = *std::move(meeting);
   PHASE_CO_TRY_VOID(self->start_local());
@@ -273,6 +282,7 @@ Task<Result<void>> Agent::State::run(std::shared_ptr<State> self) {
     if (end && is_final(*end)) co_return fail(final_error(*end, self->options.name));
     if (!end && self->hopeless) co_return fail(end.error());
     if (self->world.clock.now() - began >= limits.steady) wait = limits.retry_first;
+    if (!end) ++self->asked;
     const std::string why = end ? end->detail : end.error().text();
     self->world.log.warn("not with the coordinator, trying again: {}", printable(why, 400));
     co_await pause(self, wait);
@@ -295,6 +305,7 @@ void Agent::State::close() {
 
 Result<std::unique_ptr<Agent>> Agent::make(World world, AgentOptions options) {
   PHASE_TRY_VOID(check_node_name(options.name));
+  if (options.coordinators.empty()) return fail(Code::invalid_argument, "no coordinator's address");
   auto state = std::make_shared<State>(world, std::move(options));
   PHASE_TRY_VOID(state->open());
   return std::unique_ptr<Agent>(new Agent(std::move(state)));

@@ -9,6 +9,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include <spdlog/logger.h>
 
@@ -32,7 +33,8 @@ struct AgentLimits {
 struct AgentOptions {
   NodeName name;
   std::string region = "us-west", type = "compute";
-  http_client::Url coordinator;
+  /// Of the coordinator; of each of several on one database: asked in turn, whoever answers.
+  std::vector<http_client::Url> coordinators;
   std::optional<std::string> join_token;
   std::filesystem::path data_dir;  ///< exists; the node's key is the caller's
   node::LocalOptions local;        ///< whom it serves is filled in here

@@ -61,6 +61,7 @@ Task<Result<Meeting>> look_up(asio::any_io_executor executor, http_client::Url u
   options.who = "the coordinator";
   options.hint = kNoCoordinator;
   options.answer_bytes_max = kMeshAnswerBytesMax;
+  options.silence_max = kMeshSilenceMax;
   std::string route = "/api/v1/mesh";
   Result<http_client::Answer> answer = co_await http_client::get(
       std::move(executor), std::move(url), std::move(route), std::move(options));

@@ -12,6 +12,7 @@
 namespace phase::vcp {
 
 inline constexpr std::size_t kMeshAnswerBytesMax = 64_KiB;
+inline constexpr auto kMeshSilenceMax = std::chrono::seconds(5);
 inline constexpr std::size_t kMeshAddressesMax = 32;
 inline constexpr std::size_t kMeshAddressBytesMax = 512;
 

@@ -7,25 +7,26 @@
 
 namespace phase::vcp {
 
-void ModuleFiles::remember(const Sha256& sha256, std::shared_ptr<const Bytes> module) {
+std::shared_ptr<const Bytes> ModuleCache::find(const Sha256& sha256) {
   const auto found =
-      std::ranges::find(cache_, sha256, &std::pair<Sha256, std::shared_ptr<const Bytes>>::first);
-  if (found != cache_.end()) {
-    cache_.splice(cache_.begin(), cache_, found);
-    return;
-  }
-  cached_ += module->size();
-  cache_.emplace_front(sha256, std::move(module));
-  while (cached_ > kModuleCacheBytesMax && cache_.size() > 1) {
-    cached_ -= cache_.back().second->size();
-    cache_.pop_back();
+      std::ranges::find(modules_, sha256, &std::pair<Sha256, std::shared_ptr<const Bytes>>::first);
+  if (found == modules_.end()) return nullptr;
+  modules_.splice(modules_.begin(), modules_, found);
+  return modules_.front().second;
+}
+
+void ModuleCache::remember(const Sha256& sha256, std::shared_ptr<const Bytes> module) {
+  if (find(sha256) != nullptr) return;
+  bytes_ += module->size();
+  modules_.emplace_front(sha256, std::move(module));
+  while (bytes_ > kModuleCacheBytesMax && modules_.size() > 1) {
+    bytes_ -= modules_.back().second->size();
+    modules_.pop_back();
   }
 }
 
 Task<Result<void>> ModuleFiles::keep(Sha256 sha256, std::shared_ptr<const Bytes> module) {
-  for (const auto& [known, bytes] : cache_) {
-    if (known == sha256) co_return Result<void>{};
-  }
+  if (cache_.find(sha256) != nullptr) co_return Result<void>{};
   const std::filesystem::path path = folder_ / (sha256.hex() + ".wasm");
   const std::function<Result<void>()> write = [&]() -> Result<void> {
     std::error_code ignored;
@@ -33,17 +34,12 @@ Task<Result<void>> ModuleFiles::keep(Sha256 sha256, std::shared_ptr<const Bytes>
     return write_file(path, as_text(*module));
   };
   const auto written = co_await in_pool(thread_, write);
-  if (written) remember(sha256, std::move(module));
+  if (written) cache_.remember(sha256, std::move(module));
   co_return written;
 }
 
 Task<Result<std::shared_ptr<const Bytes>>> ModuleFiles::get(Sha256 wanted) {
-  for (const auto& [known, bytes] : cache_) {
-    if (known != wanted) continue;
-    const std::shared_ptr<const Bytes> out = bytes;
-    remember(wanted, out);
-    co_return out;
-  }
+  if (auto known = cache_.find(wanted)) co_return known;
   const std::filesystem::path path = folder_ / (wanted.hex() + ".wasm");
   const std::function<Result<std::string>()> read = [&] {
     return read_file(path, job::kModuleBytesMax);
@@ -54,7 +50,7 @@ Task<Result<std::shared_ptr<const Bytes>>> ModuleFiles::get(Sha256 wanted) {
   if (sha256(*module) != wanted) {
     co_return fail(Code::io, "the file " + path.string() + " was changed");
   }
-  remember(wanted, module);
+  cache_.remember(wanted, module);
   co_return module;
 }
 

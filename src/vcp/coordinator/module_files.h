@@ -14,6 +14,18 @@ namespace phase::vcp {
 /// Bytes of modules that are kept in memory besides.
 inline constexpr std::uint64_t kModuleCacheBytesMax = 128_MiB;
 
+/// Modules in memory, those used last; at most kModuleCacheBytesMax, or one.
+class ModuleCache {
+ public:
+  /// Null: not here.
+  [[nodiscard]] std::shared_ptr<const Bytes> find(const Sha256& sha256);
+  void remember(const Sha256& sha256, std::shared_ptr<const Bytes> module);
+
+ private:
+  std::list<std::pair<Sha256, std::shared_ptr<const Bytes>>> modules_;  // newest first
+  std::uint64_t bytes_ = 0;
+};
+
 class ModuleFiles final : public ModuleStore {
  public:
   /// `folder` exists. Reads and writes in a thread of its own.
@@ -25,12 +37,9 @@ class ModuleFiles final : public ModuleStore {
   [[nodiscard]] Task<Result<std::shared_ptr<const Bytes>>> get(Sha256 sha256) override;
 
  private:
-  void remember(const Sha256& sha256, std::shared_ptr<const Bytes> module);
-
   std::filesystem::path folder_;
   asio::thread_pool thread_{1};
-  std::list<std::pair<Sha256, std::shared_ptr<const Bytes>>> cache_;  // newest first
-  std::uint64_t cached_ = 0;
+  ModuleCache cache_;
 };
 
 class MemoryModules final : public ModuleStore {

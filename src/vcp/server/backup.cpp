@@ -16,7 +16,7 @@
 #include "daemon/daemon.h"
 #include "sql/database.h"
 #include "vcp/server/snapshot_door.h"
-#include "vcp/state/sqlite_journal.h"
+#include "vcp/state/database_journal.h"
 
 namespace phase::vcp {
 namespace {

@@ -8,8 +8,9 @@
 #include "store/store.h"
 #include "vcp/coordinator/module_files.h"
 #include "vcp/coordinator/requester_runner.h"
+#include "vcp/server/module_rows.h"
 #include "vcp/server/snapshot_door.h"
-#include "vcp/state/sqlite_journal.h"
+#include "vcp/state/database_journal.h"
 
 namespace phase::vcp {
 namespace {
@@ -46,7 +47,9 @@ requester::RequesterLimits run_limits() {
 struct Server::State : std::enable_shared_from_this<Server::State> {
   State(World with, ServerOptions chosen) : world(std::move(with)), options(std::move(chosen)) {}
 
-  [[nodiscard]] Result<void> open_state();
+  [[nodiscard]] Result<void> open_files();
+  [[nodiscard]] Result<void> open_database(std::function<void(const Error&)> on_broken);
+  [[nodiscard]] Result<void> open_worker();
   [[nodiscard]] Task<Result<void>> open_fleet(std::function<void(const Error&)> on_broken);
   [[nodiscard]] Result<void> open_doors();
   static Task<Result<void>> snapshot(std::shared_ptr<State> self, std::filesystem::path folder);
@@ -59,9 +62,9 @@ struct Server::State : std::enable_shared_from_this<Server::State> {
   ServerOptions options;
   bool closed = false;
   // In order of use: each may use those above it and is destroyed before them.
-  SqliteJournal* file = nullptr;  ///< `journal`, or what it stands before
+  DatabaseJournal* file = nullptr;  ///< in the data folder: `journal`, or what it stands before
   std::unique_ptr<Journal> journal;
-  std::unique_ptr<ModuleFiles> modules;
+  std::unique_ptr<ModuleStore> modules;
   std::unique_ptr<Accounts> accounts;
   std::unique_ptr<store::Store> worker_store;
   std::unique_ptr<node::LocalNode> local;
@@ -74,21 +77,38 @@ struct Server::State : std::enable_shared_from_this<Server::State> {
   std::unique_ptr<SnapshotDoor> door;
 };
 
-Result<void> Server::State::open_state() {
+/// The state in the data folder.
+Result<void> Server::State::open_files() {
   const std::filesystem::path& folder = options.data_dir;
   PHASE_TRY(auto opened,
-            SqliteJournal::open(world.executor, world.clock, folder / kStateFile, options.state));
+            DatabaseJournal::open(world.executor, world.clock, folder / kStateFile, options.state));
   file = opened.get();
   journal = std::move(opened);
-  if (world.around_journal) journal = world.around_journal(std::move(journal));
   const std::filesystem::path kept = folder / "tasks";
   PHASE_TRY_VOID(daemon::make_folder(kept, "--data-dir DIR"));
   modules = std::make_unique<ModuleFiles>(kept);
   options.accounts.folder = folder / "accounts";
   PHASE_TRY(accounts,
             Accounts::open({world.clock, world.random, world.executor}, options.accounts));
+  return {};
+}
+
+/// The state on a server, where this coordinator leads.
+Result<void> Server::State::open_database(std::function<void(const Error&)> on_broken) {
+  Lead& lead = *world.lead;
+  PHASE_TRY(journal, DatabaseJournal::open(world.executor, world.clock, std::move(lead.journal),
+                                           options.state, std::move(on_broken)));
+  PHASE_TRY(modules, ModuleRows::open(std::move(lead.modules)));
+  PHASE_TRY(accounts, Accounts::open({world.clock, world.random, world.executor}, options.accounts,
+                                     std::move(lead.accounts)));
+  return {};
+}
+
+/// What runs jobs here, for the second look.
+Result<void> Server::State::open_worker() {
+  if (world.around_journal) journal = world.around_journal(std::move(journal));
   store::StoreOptions store;
-  store.path = folder / "worker.db";
+  store.path = options.data_dir / "worker.db";
   store.owner = world.key.public_key();
   store.durability = store::Durability::process;  // receipts to itself
   PHASE_TRY(worker_store, store::Store::open(store, world.clock.now_utc()));
@@ -140,6 +160,7 @@ Result<void> Server::State::open_doors() {
   PHASE_TRY(api, api::ApiServer::start({world.clock, world.random, world.executor, *coordinator,
                                         *accounts, world.log},
                                        options.api));
+  if (file == nullptr) return {};  // the server has its own tools for copies
   const SnapshotDoor::Take take = [this](std::filesystem::path folder) {
     return snapshot(shared_from_this(), std::move(folder));
   };
@@ -192,7 +213,8 @@ Task<Result<std::unique_ptr<Server>>> Server::start(World world, ServerOptions o
                                                     std::function<void(const Error&)> on_broken) {
   auto state = std::make_shared<State>(std::move(world), std::move(options));
   std::unique_ptr<Server> out(new Server(state));  // its destructor takes down what was begun
-  PHASE_CO_TRY_VOID(state->open_state());
+  PHASE_CO_TRY_VOID(state->world.lead ? state->open_database(on_broken) : state->open_files());
+  PHASE_CO_TRY_VOID(state->open_worker());
   PHASE_CO_TRY_VOID(co_await state->open_fleet(std::move(on_broken)));
   PHASE_CO_TRY_VOID(state->open_doors());
   const std::weak_ptr<State> weak = state;

@@ -20,13 +20,14 @@
 #include "vcp/accounts/accounts.h"
 #include "vcp/coordinator/coordinator.h"
 #include "vcp/session/session.h"
-#include "vcp/state/sqlite_journal.h"
+#include "vcp/state/database_journal.h"
+#include "vcp/state/lease.h"
 
 namespace phase::vcp {
 
 struct ServerOptions {
   std::filesystem::path data_dir;  ///< exists
-  SqliteOptions state;             ///< what stays of the past
+  JournalOptions state;            ///< what stays of the past
   CoordinatorOptions coordinator;
   Accounts::Options accounts;
   api::ApiOptions api;
@@ -52,6 +53,8 @@ class Server {
     /// Stands between the coordinator and its state file; for tests that stop it at a write.
     /// Absent: nothing does.
     std::function<std::unique_ptr<Journal>(std::unique_ptr<Journal>)> around_journal = {};
+    /// Of a fleet whose state is on a PostgreSQL server; absent: it is in the data folder.
+    std::optional<Lead> lead = {};
   };
   /// Everything up and listening, or an error and nothing left behind. `on_broken`: the state
   /// cannot be written any more, so the process must end.

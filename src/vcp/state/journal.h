@@ -1,7 +1,7 @@
 // journal.h — what a coordinator must still know after it died: nodes, tasks, runs, the ledger.
 //
 // Written by one owner, in batches; a batch is durable as a whole or not at all. Twins:
-// SqliteJournal (a file) and MemoryJournal (the simulation).
+// DatabaseJournal (a file) and MemoryJournal (the simulation).
 #pragma once
 
 #include <optional>

@@ -1,13 +1,15 @@
 // Both journals hold what was appended; the file holds it after its process was killed.
+#include <array>
+
 #include <boost/asio/detached.hpp>
 #include <gtest/gtest.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/loop_fixture.h"
-#include "sql/database.h"
+#include "sql/postgres_fixture.h"
+#include "vcp/state/database_journal.h"
 #include "vcp/state/memory_journal.h"
-#include "vcp/state/sqlite_journal.h"
 
 namespace phase::vcp {
 namespace {
@@ -65,14 +67,34 @@ Entry grant(Book& book, const UserId& user, Credits amount) {
   return *entry;
 }
 
-class JournalTest : public LoopTest, public testing::WithParamInterface<bool> {
+enum class Kind : std::uint8_t { memory, sqlite, postgres };
+
+class JournalTest : public LoopTest, public testing::WithParamInterface<Kind> {
  protected:
+  void SetUp() override {
+    if (GetParam() != Kind::postgres) return;
+    const sql::TestServer& server = sql::TestServer::instance(PHASE_SOURCE_DIR);
+    if (!server.there()) GTEST_SKIP() << "PostgreSQL is not installed: apt install postgresql";
+    url_ = server.fresh("journal_test");
+  }
   std::unique_ptr<Journal> open() {
-    if (!GetParam()) return std::make_unique<MemoryJournal>();
-    auto made = SqliteJournal::open(context_.get_executor(), clock_, folder_ / "fleet.db");
+    if (GetParam() == Kind::memory) return std::make_unique<MemoryJournal>();
+    if (GetParam() == Kind::postgres) return open_server();
+    auto made =
+        DatabaseJournal::open(context_.get_executor(), clock_, folder_ / "fleet.db", options_);
     EXPECT_TRUE(made) << made.error().text();
     return std::move(*made);
   }
+  std::unique_ptr<Journal> open_server() {
+    auto server = sql::Postgres::connect(url_);
+    EXPECT_TRUE(server) << server.error().text();
+    auto made = DatabaseJournal::open(context_.get_executor(), clock_, *std::move(server), options_,
+                                      [](const Error&) {});
+    EXPECT_TRUE(made) << made.error().text();
+    return std::move(*made);
+  }
+  std::string url_;
+  JournalOptions options_;
   /// Appends and waits until it is durable.
   void keep(Journal& journal, Batch batch) {
     journal.append(std::move(batch));
@@ -140,18 +162,27 @@ TEST_P(JournalTest, GivesBackWhatWasAppended) {
   });
 }
 
-INSTANTIATE_TEST_SUITE_P(Twins, JournalTest, testing::Bool(),
-                         [](const auto& with) { return with.param ? "Sqlite" : "Memory"; });
+std::string kind_name(const testing::TestParamInfo<Kind>& with) {
+  constexpr std::array kNames = {"Memory", "Sqlite", "Postgres"};
+  return kNames.at(static_cast<std::size_t>(with.param));
+}
+INSTANTIATE_TEST_SUITE_P(Twins, JournalTest,
+                         testing::Values(Kind::memory, Kind::sqlite, Kind::postgres), kind_name);
 
-class SqliteJournalTest : public LoopTest {};
+/// What only a database has to keep.
+class BothDatabasesTest : public JournalTest {};
+INSTANTIATE_TEST_SUITE_P(Both, BothDatabasesTest, testing::Values(Kind::sqlite, Kind::postgres),
+                         kind_name);
 
-TEST_F(SqliteJournalTest, WhatSettledIsThereAfterAKill) {
+class DatabaseJournalTest : public LoopTest {};
+
+TEST_F(DatabaseJournalTest, WhatSettledIsThereAfterAKill) {
   const auto file = folder_ / "fleet.db";
   const pid_t child = ::fork();
   ASSERT_GE(child, 0);
   if (child == 0) {
     asio::io_context loop;
-    auto journal = SqliteJournal::open(loop.get_executor(), clock_, file);
+    auto journal = DatabaseJournal::open(loop.get_executor(), clock_, file);
     if (!journal) ::_exit(3);
     Batch batch;
     batch.tasks.push_back(task_row("t1", "u"));
@@ -170,7 +201,7 @@ TEST_F(SqliteJournalTest, WhatSettledIsThereAfterAKill) {
   int status = 0;
   ASSERT_EQ(::waitpid(child, &status, 0), child);
   ASSERT_TRUE(WIFSIGNALED(status));
-  auto journal = SqliteJournal::open(context_.get_executor(), clock_, file);
+  auto journal = DatabaseJournal::open(context_.get_executor(), clock_, file);
   ASSERT_TRUE(journal) << journal.error().text();
   play([&]() -> Task<void> {
     const auto loaded = co_await (*journal)->load();
@@ -178,26 +209,25 @@ TEST_F(SqliteJournalTest, WhatSettledIsThereAfterAKill) {
   });
 }
 
-TEST_F(SqliteJournalTest, ACreditIsPaidOnceWhateverIsAppended) {
-  auto journal = SqliteJournal::open(context_.get_executor(), clock_, folder_ / "fleet.db");
-  ASSERT_TRUE(journal);
+TEST_P(BothDatabasesTest, ACreditIsPaidOnceWhateverIsAppended) {
+  auto journal = open();
   Book book;
   Batch batch;
   batch.entries.push_back(grant(book, "u", 100));
   batch.entries.push_back(grant(book, "u", 100));
-  (*journal)->append(std::move(batch));
+  journal->append(std::move(batch));
   play([&]() -> Task<void> {
-    const auto settled = co_await (*journal)->settled();
+    const auto settled = co_await journal->settled();
     EXPECT_FALSE(settled) << "a second grant of one user";
-    const auto again = co_await (*journal)->settled();
+    const auto again = co_await journal->settled();
     EXPECT_FALSE(again) << "it stays broken";
   });
 }
 
-TEST_F(SqliteJournalTest, AChangedLedgerIsNotLoaded) {
+TEST_F(DatabaseJournalTest, AChangedLedgerIsNotLoaded) {
   const auto file = folder_ / "fleet.db";
   {
-    auto journal = SqliteJournal::open(context_.get_executor(), clock_, file);
+    auto journal = DatabaseJournal::open(context_.get_executor(), clock_, file);
     ASSERT_TRUE(journal);
     Book book;
     Batch batch;
@@ -213,7 +243,7 @@ TEST_F(SqliteJournalTest, AChangedLedgerIsNotLoaded) {
     ASSERT_TRUE(database);
     ASSERT_TRUE(database->execute("UPDATE ledger SET amount = 1000"));
   }
-  auto journal = SqliteJournal::open(context_.get_executor(), clock_, file);
+  auto journal = DatabaseJournal::open(context_.get_executor(), clock_, file);
   ASSERT_TRUE(journal);
   play([&]() -> Task<void> {
     const auto loaded = co_await (*journal)->load();
@@ -223,54 +253,50 @@ TEST_F(SqliteJournalTest, AChangedLedgerIsNotLoaded) {
   });
 }
 
-TEST_F(SqliteJournalTest, OldFinalTasksGoWithTheirRunsAndAreStillCounted) {
-  SqliteOptions options;
-  options.tasks_kept = 3;
-  options.prune_every = 4;
-  auto journal =
-      SqliteJournal::open(context_.get_executor(), clock_, folder_ / "fleet.db", options);
-  ASSERT_TRUE(journal);
+TEST_P(BothDatabasesTest, OldFinalTasksGoWithTheirRunsAndAreStillCounted) {
+  options_.tasks_kept = 3;
+  options_.prune_every = 4;
+  auto journal = open();
   for (int i = 0; i < 20; ++i) {
     Batch batch;
     TaskRow row = task_row("t" + std::to_string(i), "u");
     if (i != 0) row.state = i % 2 == 0 ? TaskState::completed : TaskState::failed;
     batch.runs.push_back(run_row(row.spec.id, 1));
     batch.tasks.push_back(std::move(row));
-    (*journal)->append(std::move(batch));
+    journal->append(std::move(batch));
     play([&]() -> Task<void> {
-      const auto settled = co_await (*journal)->settled();
+      const auto settled = co_await journal->settled();
       EXPECT_TRUE(settled);
     });
   }
   play([&]() -> Task<void> {
-    const auto loaded = co_await (*journal)->load();
+    const auto loaded = co_await journal->load();
     EXPECT_TRUE(loaded);
     if (!loaded) co_return;
     EXPECT_EQ(loaded->completed, 9U);
     EXPECT_EQ(loaded->failed, 10U);
     EXPECT_EQ(loaded->tasks.size(), 1U) << "one that is not final stays, however old";
     TaskQuery query;
-    const auto left = co_await (*journal)->tasks(query);
+    const auto left = co_await journal->tasks(query);
     EXPECT_TRUE(left && left->tasks.size() == 4 && left->tasks[0].spec.id == "t19");
-    const auto gone = co_await (*journal)->runs("t1");
+    const auto gone = co_await journal->runs("t1");
     EXPECT_TRUE(gone && gone->empty());
-    const auto kept = co_await (*journal)->runs("t19");
+    const auto kept = co_await journal->runs("t19");
     EXPECT_TRUE(kept && kept->size() == 1);
   });
 }
 
-TEST_F(SqliteJournalTest, TheInputOfAFinalTaskGoes) {
-  auto journal = SqliteJournal::open(context_.get_executor(), clock_, folder_ / "fleet.db");
-  ASSERT_TRUE(journal);
+TEST_P(BothDatabasesTest, TheInputOfAFinalTaskGoes) {
+  auto journal = open();
   for (const TaskState state : {TaskState::pending, TaskState::running, TaskState::completed}) {
     Batch batch;
     batch.tasks.push_back(task_row("t", "u"));
     batch.tasks.back().state = state;
-    (*journal)->append(std::move(batch));
+    journal->append(std::move(batch));
     play([&]() -> Task<void> {
-      const auto row = co_await (*journal)->task("t");
-      const auto settled = co_await (*journal)->settled();
-      const auto after = co_await (*journal)->task("t");
+      const auto row = co_await journal->task("t");
+      const auto settled = co_await journal->settled();
+      const auto after = co_await journal->task("t");
       EXPECT_TRUE(row && settled && after && *after);
       if (!after || !*after) co_return;
       EXPECT_EQ((**after).spec.work.stdin_bytes.empty(), is_final(state));
@@ -278,8 +304,8 @@ TEST_F(SqliteJournalTest, TheInputOfAFinalTaskGoes) {
   }
 }
 
-TEST_F(SqliteJournalTest, ACopyTakenWhileItIsWrittenIsWhole) {
-  auto journal = SqliteJournal::open(context_.get_executor(), clock_, folder_ / "fleet.db");
+TEST_F(DatabaseJournalTest, ACopyTakenWhileItIsWrittenIsWhole) {
+  auto journal = DatabaseJournal::open(context_.get_executor(), clock_, folder_ / "fleet.db");
   ASSERT_TRUE(journal);
   Book book;
   Batch first;

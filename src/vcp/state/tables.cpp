@@ -93,6 +93,9 @@ constexpr std::string_view kTaskColumns =
     "spec, "
     "input";
 
+// Of one answer while the state is read: entries are small, tasks hold what they were given.
+constexpr std::size_t kRowsAtOnce = 10'000, kTasksAtOnce = 100;
+
 constexpr std::uint64_t kCordoned = 1, kRejected = 2, kRemoved = 4;
 
 template <typename Value>
@@ -191,12 +194,22 @@ std::string select(std::string_view columns, std::string_view rest) {
 }  // namespace
 
 Result<Tables> Tables::open(const std::filesystem::path& file) {
+  PHASE_TRY(sql::Database database, sql::Database::open(file));
+  PHASE_TRY_VOID(database.execute("PRAGMA synchronous=FULL"));
+  return make(std::move(database));
+}
+
+Result<Tables> Tables::make(sql::Database database) {
   Tables out;
-  PHASE_TRY(out.database_, sql::Database::open(file));
-  PHASE_TRY_VOID(out.database_.execute("PRAGMA synchronous=FULL"));
-  PHASE_TRY_VOID(sql::migrate(out.database_, kSchema));
+  out.database_ = std::move(database);
+  PHASE_TRY_VOID(sql::migrate(out.database_, "fleet", kSchema));
   PHASE_TRY_VOID(out.prepare());
   return out;
+}
+
+Result<void> Tables::ask() {
+  PHASE_TRY(sql::Transaction transaction, sql::Transaction::begin(database_));
+  return transaction.commit();
 }
 
 Result<void> Tables::prepare() {
@@ -373,35 +386,50 @@ Result<std::vector<NodeRow>> Tables::nodes() {
 }
 
 Result<void> Tables::replay(Book& book) {
-  PHASE_TRY(sql::Statement query,
-            database_.prepare(select(kEntryColumns, "FROM ledger ORDER BY sequence")));
-  while (true) {
-    PHASE_TRY(const bool there, query.step());
-    if (!there) return {};
-    PHASE_TRY(const Entry entry, read_entry(query));
-    PHASE_TRY_VOID(book.take(entry));
+  std::size_t found = kRowsAtOnce;
+  while (found == kRowsAtOnce) {
+    PHASE_TRY(const std::vector<Entry> some, entries({}, book.sequence(), kRowsAtOnce));
+    for (const Entry& entry : some) PHASE_TRY_VOID(book.take(entry));
+    found = some.size();
   }
+  return {};
+}
+
+Result<void> Tables::load_open(Loaded& out) {
+  PHASE_TRY(sql::Statement open,
+            database_.prepare(select(kTaskColumns,
+                                     "FROM tasks WHERE state < 2 AND number > $1 ORDER BY number "
+                                     "LIMIT $2")));
+  std::uint64_t last = 0;
+  std::size_t found = kTasksAtOnce;
+  while (found == kTasksAtOnce) {
+    open.bind(last).bind(std::uint64_t{kTasksAtOnce});
+    found = 0;
+    PHASE_TRY(bool there, open.step());
+    while (there) {
+      ++found;
+      last = open.integer(0);
+      PHASE_TRY(TaskRow row, read_task(open));
+      PHASE_TRY(std::vector<RunRow> of_task, runs(row.spec.id));
+      out.tasks.push_back(std::move(row));
+      std::ranges::move(of_task, std::back_inserter(out.runs));
+      PHASE_TRY(there, open.step());
+    }
+    open.reset();
+  }
+  return {};
 }
 
 Result<Loaded> Tables::load() {
   Loaded out;
   PHASE_TRY(out.nodes, nodes());
   PHASE_TRY_VOID(replay(out.book));
-  PHASE_TRY(sql::Statement open,
-            database_.prepare(select(kTaskColumns, "FROM tasks WHERE state < 2 ORDER BY number")));
-  while (true) {
-    PHASE_TRY(const bool there, open.step());
-    if (!there) break;
-    PHASE_TRY(TaskRow row, read_task(open));
-    PHASE_TRY(std::vector<RunRow> of_task, runs(row.spec.id));
-    out.tasks.push_back(std::move(row));
-    std::ranges::move(of_task, std::back_inserter(out.runs));
-  }
+  PHASE_TRY_VOID(load_open(out));
   const auto count = [this](TaskState state) -> Result<std::uint64_t> {
     const std::string of = " WHERE state = " + std::to_string(static_cast<int>(state));
     PHASE_TRY(const std::uint64_t kept, database_.integer("SELECT count(*) FROM tasks" + of));
     PHASE_TRY(const std::uint64_t gone,
-              database_.integer("SELECT coalesce(sum(tasks), 0) FROM pruned" + of));
+              database_.integer("SELECT CAST(coalesce(sum(tasks), 0) AS BIGINT) FROM pruned" + of));
     return kept + gone;
   };
   PHASE_TRY(out.completed, count(TaskState::completed));

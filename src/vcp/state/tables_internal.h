@@ -1,8 +1,9 @@
-// tables_internal.h — rows of the journal to and from SQLite. Runs on the journal's thread only.
+// tables_internal.h — rows of the journal to and from a database. Runs on the journal's thread
+// only.
 #pragma once
 
 #include "sql/database.h"
-#include "vcp/state/sqlite_journal.h"
+#include "vcp/state/database_journal.h"
 
 namespace phase::vcp {
 
@@ -10,6 +11,10 @@ class Tables {
  public:
   /// Opens or makes the file, at the newest schema.
   [[nodiscard]] static Result<Tables> open(const std::filesystem::path& file);
+  /// The tables of `database`, at the newest schema.
+  [[nodiscard]] static Result<Tables> make(sql::Database database);
+  /// Whether the database answers, and still lets us write.
+  [[nodiscard]] Result<void> ask();
   /// Final tasks beyond so many go, oldest first, with their runs.
   void keep(std::uint64_t tasks, std::uint64_t every) noexcept {
     kept_ = tasks;
@@ -35,6 +40,7 @@ class Tables {
   [[nodiscard]] Result<void> put(const Entry& entry);
   [[nodiscard]] Result<std::vector<NodeRow>> nodes();
   [[nodiscard]] Result<void> replay(Book& book);
+  [[nodiscard]] Result<void> load_open(Loaded& out);
   [[nodiscard]] Result<void> prune();
 
   sql::Database database_;

@@ -1,15 +1,20 @@
-// sqlite_journal.h — the journal in one SQLite file, written by a thread of its own.
+// database_journal.h — the journal in one SQLite file or a PostgreSQL database, written by a thread
+// of its own.
 //
 // Batches that come while one is written go together into the next transaction (group commit), so
 // the disk's fsync bounds the latency of a commit, not their number.
 #pragma once
 
 #include <filesystem>
+#include <functional>
 #include <memory>
 
+#include "sql/postgres.h"
 #include "vcp/state/journal.h"
 
 namespace phase::vcp {
+
+class Tables;
 
 /// Batches of one transaction; more wait for the next.
 inline constexpr std::size_t kBatchesAtOnce = 4'096;
@@ -17,10 +22,12 @@ inline constexpr std::size_t kBatchesAtOnce = 4'096;
 inline constexpr std::uint64_t kTasksKept = 100'000;
 /// Looked for what may go once so many task rows were written, and so many go at a time.
 inline constexpr std::uint64_t kPruneEvery = 1'000;
+/// A server that nothing was written to for so long is asked whether it is there.
+inline constexpr auto kServerAskedEvery = 2s;
 /// Of a copy, between two transactions.
 inline constexpr int kCopyPagesAtOnce = 256;
 
-struct SqliteOptions {
+struct JournalOptions {
   std::uint64_t tasks_kept = kTasksKept;
   std::uint64_t prune_every = kPruneEvery;  ///< above 0
 };
@@ -34,13 +41,18 @@ struct StateFacts {
 /// Code::verification_failed or malformed when what it says cannot be.
 [[nodiscard]] Result<StateFacts> check_state(const std::filesystem::path& file);
 
-class SqliteJournal final : public Journal {
+class DatabaseJournal final : public Journal {
  public:
   /// Opens or makes the file. Errors: those of sql::Database::open and sql::migrate.
-  [[nodiscard]] static Result<std::unique_ptr<SqliteJournal>> open(
+  [[nodiscard]] static Result<std::unique_ptr<DatabaseJournal>> open(
       asio::any_io_executor executor, Clock& clock, const std::filesystem::path& file,
-      SqliteOptions options = {});
-  ~SqliteJournal() override;  ///< what was appended is written first
+      JournalOptions options = {});
+  /// On a server, with a fence (vcp/state/lease.h): when the connection is lost, or another
+  /// coordinator leads, `broken` is called once and nothing is written any more.
+  [[nodiscard]] static Result<std::unique_ptr<DatabaseJournal>> open(
+      asio::any_io_executor executor, Clock& clock, sql::Postgres server, JournalOptions options,
+      std::function<void(const Error&)> broken);
+  ~DatabaseJournal() override;  ///< what was appended is written first
 
   /// Copies what settled before this call, and perhaps more, into a new file, between the writes.
   /// Errors: those of sql::Copy, settled.
@@ -59,7 +71,10 @@ class SqliteJournal final : public Journal {
 
  private:
   struct State;
-  explicit SqliteJournal(std::shared_ptr<State> state);
+  [[nodiscard]] static std::unique_ptr<DatabaseJournal> begin(asio::any_io_executor executor,
+                                                              Clock& clock, Tables tables,
+                                                              JournalOptions options);
+  explicit DatabaseJournal(std::shared_ptr<State> state);
   std::shared_ptr<State> state_;  // shared with the coroutine that writes
 };
 

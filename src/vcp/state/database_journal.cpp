@@ -1,4 +1,4 @@
-#include "vcp/state/sqlite_journal.h"
+#include "vcp/state/database_journal.h"
 
 #include <algorithm>
 
@@ -11,11 +11,13 @@
 
 namespace phase::vcp {
 
-struct SqliteJournal::State : std::enable_shared_from_this<State> {
-  State(asio::any_io_executor on, Clock& clock, Tables with)
-      : executor(std::move(on)), tables(std::move(with)), written(clock, executor) {}
+struct DatabaseJournal::State : std::enable_shared_from_this<State> {
+  State(asio::any_io_executor on, Clock& time, Tables with)
+      : executor(std::move(on)), tables(std::move(with)), written(time, executor), clock(time) {}
 
   static Task<void> write_all(std::shared_ptr<State> self);
+  static Task<void> ask_server(std::shared_ptr<State> self);
+  void note(const Result<void>& done, std::size_t batches);
 
   asio::any_io_executor executor;
   asio::thread_pool thread{1};
@@ -23,12 +25,38 @@ struct SqliteJournal::State : std::enable_shared_from_this<State> {
   std::vector<Batch> queue;
   std::uint64_t appended = 0, durable = 0;
   bool writing = false;
+  bool closed = false;
   std::optional<Error> broken;
+  std::function<void(const Error&)> tell_broken;
   Waiters written;
+  Clock& clock;
 };
 
+void DatabaseJournal::State::note(const Result<void>& done, std::size_t batches) {
+  if (done) {
+    durable += batches;
+  } else if (!broken) {
+    broken = done.error();
+    if (tell_broken && !closed) std::exchange(tell_broken, nullptr)(*broken);
+  }
+  written.notify_all();
+}
+
+/// A dead connection is found although nothing is written.
+Task<void> DatabaseJournal::State::ask_server(std::shared_ptr<State> self) {
+  while (!self->closed && !self->broken) {
+    const std::uint64_t before = self->durable;
+    const Deadline until = self->clock.deadline_after(kServerAskedEvery);
+    static_cast<void>(co_await self->written.wait(until));
+    if (self->closed || self->broken || self->durable != before) continue;
+    const std::function<Result<void>()> ask = [&] { return self->tables.ask(); };
+    const Result<void> there = co_await in_pool(self->thread, ask);
+    self->note(there, 0);
+  }
+}
+
 /// Writes what is queued, again and again until nothing is.
-Task<void> SqliteJournal::State::write_all(std::shared_ptr<State> self) {
+Task<void> DatabaseJournal::State::write_all(std::shared_ptr<State> self) {
   while (!self->queue.empty() && !self->broken) {
     std::vector<Batch> now;
     const std::size_t count = std::min(self->queue.size(), kBatchesAtOnce);
@@ -37,31 +65,44 @@ Task<void> SqliteJournal::State::write_all(std::shared_ptr<State> self) {
     self->queue.erase(self->queue.begin(), end);
     const std::function<Result<void>()> write = [&] { return self->tables.write(now); };
     const Result<void> done = co_await in_pool(self->thread, write);
-    if (done) {
-      self->durable += count;
-    } else {
-      self->broken = done.error();
-    }
-    self->written.notify_all();
+    self->note(done, count);
   }
   self->writing = false;
 }
 
-SqliteJournal::SqliteJournal(std::shared_ptr<State> state) : state_(std::move(state)) {}
+DatabaseJournal::DatabaseJournal(std::shared_ptr<State> state) : state_(std::move(state)) {}
 
-Result<std::unique_ptr<SqliteJournal>> SqliteJournal::open(asio::any_io_executor executor,
-                                                           Clock& clock,
-                                                           const std::filesystem::path& file,
-                                                           SqliteOptions options) {
-  PHASE_TRY(Tables tables, Tables::open(file));
+std::unique_ptr<DatabaseJournal> DatabaseJournal::begin(asio::any_io_executor executor,
+                                                        Clock& clock, Tables tables,
+                                                        JournalOptions options) {
   tables.keep(options.tasks_kept, options.prune_every);
   auto state = std::make_shared<State>(std::move(executor), clock, std::move(tables));
-  return std::unique_ptr<SqliteJournal>(new SqliteJournal(std::move(state)));
+  return std::unique_ptr<DatabaseJournal>(new DatabaseJournal(std::move(state)));
 }
 
-SqliteJournal::~SqliteJournal() {
+Result<std::unique_ptr<DatabaseJournal>> DatabaseJournal::open(asio::any_io_executor executor,
+                                                               Clock& clock,
+                                                               const std::filesystem::path& file,
+                                                               JournalOptions options) {
+  PHASE_TRY(Tables tables, Tables::open(file));
+  return begin(std::move(executor), clock, std::move(tables), options);
+}
+
+Result<std::unique_ptr<DatabaseJournal>> DatabaseJournal::open(
+    asio::any_io_executor executor, Clock& clock, sql::Postgres server, JournalOptions options,
+    std::function<void(const Error&)> broken) {
+  PHASE_TRY(Tables tables, Tables::make(std::move(server)));
+  auto out = begin(executor, clock, std::move(tables), options);
+  out->state_->tell_broken = std::move(broken);
+  asio::co_spawn(executor, State::ask_server(out->state_), asio::detached);
+  return out;
+}
+
+DatabaseJournal::~DatabaseJournal() {
   // What the executor still holds of the writer is past its last use of the thread once that is
   // idle.
+  state_->closed = true;
+  state_->written.notify_all();
   state_->thread.join();
   if (!state_->queue.empty() && !state_->broken) {
     static_cast<void>(state_->tables.write(state_->queue));
@@ -69,7 +110,7 @@ SqliteJournal::~SqliteJournal() {
   }
 }
 
-void SqliteJournal::append(Batch batch) {
+void DatabaseJournal::append(Batch batch) {
   if (batch.empty()) return;
   ++state_->appended;
   state_->queue.push_back(std::move(batch));
@@ -78,7 +119,7 @@ void SqliteJournal::append(Batch batch) {
   asio::co_spawn(state_->executor, State::write_all(state_), asio::detached);
 }
 
-Task<Result<void>> SqliteJournal::settled() {
+Task<Result<void>> DatabaseJournal::settled() {
   const std::shared_ptr<State> state = state_;
   const std::uint64_t until = state->appended;
   while (state->durable < until && !state->broken) {
@@ -89,7 +130,7 @@ Task<Result<void>> SqliteJournal::settled() {
   co_return Result<void>{};
 }
 
-std::size_t SqliteJournal::waiting() const {
+std::size_t DatabaseJournal::waiting() const {
   return static_cast<std::size_t>(state_->appended - state_->durable);
 }
 
@@ -104,7 +145,7 @@ Result<StateFacts> check_state(const std::filesystem::path& file) {
   return out;
 }
 
-Task<Result<void>> SqliteJournal::copy_to(std::filesystem::path file) {
+Task<Result<void>> DatabaseJournal::copy_to(std::filesystem::path file) {
   const std::shared_ptr<State> state = state_;
   auto durable = co_await settled();
   if (!durable) co_return durable;
@@ -128,14 +169,14 @@ Task<Result<void>> SqliteJournal::copy_to(std::filesystem::path file) {
   co_return Result<void>{};
 }
 
-Task<Result<Loaded>> SqliteJournal::load() {
+Task<Result<Loaded>> DatabaseJournal::load() {
   const std::shared_ptr<State> state = state_;
   const std::function<Result<Loaded>()> read = [&] { return state->tables.load(); };
   auto out = co_await in_pool(state->thread, read);
   co_return out;
 }
 
-Task<Result<std::optional<TaskRow>>> SqliteJournal::task(TaskId id) {
+Task<Result<std::optional<TaskRow>>> DatabaseJournal::task(TaskId id) {
   const std::shared_ptr<State> state = state_;
   const std::function<Result<std::optional<TaskRow>>()> read = [&] {
     return state->tables.task(id);
@@ -144,22 +185,23 @@ Task<Result<std::optional<TaskRow>>> SqliteJournal::task(TaskId id) {
   co_return out;
 }
 
-Task<Result<std::vector<RunRow>>> SqliteJournal::runs(TaskId id) {
+Task<Result<std::vector<RunRow>>> DatabaseJournal::runs(TaskId id) {
   const std::shared_ptr<State> state = state_;
   const std::function<Result<std::vector<RunRow>>()> read = [&] { return state->tables.runs(id); };
   auto out = co_await in_pool(state->thread, read);
   co_return out;
 }
 
-Task<Result<TaskPage>> SqliteJournal::tasks(TaskQuery query) {
+Task<Result<TaskPage>> DatabaseJournal::tasks(TaskQuery query) {
   const std::shared_ptr<State> state = state_;
   const std::function<Result<TaskPage>()> read = [&] { return state->tables.tasks(query); };
   auto out = co_await in_pool(state->thread, read);
   co_return out;
 }
 
-Task<Result<std::vector<Entry>>> SqliteJournal::entries(std::string account, std::uint64_t sequence,
-                                                        std::size_t limit) {
+Task<Result<std::vector<Entry>>> DatabaseJournal::entries(std::string account,
+                                                          std::uint64_t sequence,
+                                                          std::size_t limit) {
   const std::shared_ptr<State> state = state_;
   const std::function<Result<std::vector<Entry>>()> read = [&] {
     return state->tables.entries(account, sequence, limit);
