@@ -14,8 +14,9 @@ Examples:
   ambient-vcp coordinator             # API, scheduler and dashboard at http://127.0.0.1:3000
   ambient-vcp node --id node-us-1 --region us-west --coordinator-url http://127.0.0.1:3000 \
       --join-token jt_...                       # as POST /api/v1/nodes answers it
+  ambient-vcp gateway --sessions-file sessions.json --tls-cert cert.pem --tls-key key.pem
   ambient-vcp health                  # can this machine take jobs?
-Environment: VCP_API_URL, VCP_JOIN_TOKEN, RUST_LOG.
+Environment: VCP_API_URL, VCP_JOIN_TOKEN, VCP_API_KEY, RUST_LOG.
 )";
 
 void add_places(CLI::App& verb, NodeFlags& out) {
@@ -128,6 +129,34 @@ void add_ledger(CLI::App& app, CommandLine& out) {
   check.add_option("file", out.ledger_file, "The export; - for standard input")->required();
 }
 
+void add_gateway(CLI::App& app, CommandLine& out) {
+  CLI::App& verb = *app.add_subcommand("gateway", "Relay clients with a session to its destinations");
+  verb.callback([&out] { out.verb = Verb::gateway; });
+  GatewayFlags& to = out.gateway;
+  verb.add_option("--listen", to.listen, "Where clients connect (default 0.0.0.0:7000)");
+  verb.add_option("--sessions-file", to.sessions_file,
+                  "The sessions, as GET /api/v1/nodes/NAME/gateway-sessions answers them; watched");
+  verb.add_option("--sessions-url", to.sessions_url, "That address instead; asked every 5 seconds");
+  verb.add_option("--api-key", to.api_key, "For it: of the node's owner, scope nodes:read")
+      ->envname("VCP_API_KEY");
+  verb.add_option("--connect-timeout-seconds", to.connect_seconds,
+                  "To reach a destination (default 5)")
+      ->check(CLI::Range(1, 300));
+  verb.add_option("--idle-timeout-seconds", to.idle_seconds,
+                  "A relay may be silent so long (default 600)")
+      ->check(CLI::Range(1, 86'400));
+  verb.add_option("--handshake-timeout-seconds", to.handshake_seconds,
+                  "A client's first line may take so long (default 10)")
+      ->check(CLI::Range(1, 300));
+  verb.add_option("--tls-cert", to.tls_certificate, "PEM: certificate and chain");
+  verb.add_option("--tls-key", to.tls_key, "PEM: its key, readable by this user only");
+  verb.add_flag("--allow-private", to.allow_private,
+                "Also destinations on this machine and in private networks");
+  verb.add_option("--drain-seconds", to.drain_seconds,
+                  "After SIGTERM relays have so long (default 30)")
+      ->check(CLI::Range(0, 3600));
+}
+
 void add_others(CLI::App& app, CommandLine& out) {
   CLI::App& health = *app.add_subcommand("health", "Can this machine take jobs?");
   health.callback([&out] { out.verb = Verb::health; });
@@ -138,9 +167,6 @@ void add_others(CLI::App& app, CommandLine& out) {
   info.callback([&out] { out.verb = Verb::info; });
   info.add_option("-i,--id", out.node.id, "The node's name")->required();
   add_places(info, out.node);
-  CLI::App& gateway = *app.add_subcommand("gateway", "Relay sessions (not available yet)");
-  gateway.callback([&out] { out.verb = Verb::gateway; });
-  gateway.allow_extras();
 }
 
 }  // namespace
@@ -162,6 +188,7 @@ std::variant<CommandLine, int> parse_command_line(int argc, const char* const* a
   add_coordinator(app, out);
   add_backups(app, out);
   add_ledger(app, out);
+  add_gateway(app, out);
   add_others(app, out);
   try {
     app.parse(argc, argv);

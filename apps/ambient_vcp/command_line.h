@@ -60,11 +60,23 @@ struct CoordinatorFlags {
   std::filesystem::path worker_path;
 };
 
+struct GatewayFlags {
+  std::string listen = "0.0.0.0:7000";
+  std::filesystem::path sessions_file;
+  std::string sessions_url;  ///< instead of the file
+  std::string api_key;       ///< for it; --api-key, else VCP_API_KEY
+  std::filesystem::path tls_certificate, tls_key;
+  bool allow_private = false;
+  std::uint64_t connect_seconds = 5, idle_seconds = 600, handshake_seconds = 10;
+  std::uint64_t drain_seconds = 30;
+};
+
 struct CommandLine {
   std::vector<std::string> arguments;  ///< as typed, the program's name first
   Verb verb = Verb::health;
   NodeFlags node;
   CoordinatorFlags coordinator;
+  GatewayFlags gateway;
   std::filesystem::path backup;       ///< the folder of `backup` and `restore`
   std::filesystem::path ledger_file;  ///< of `ledger check`; "-": standard input
   std::string log_level;              ///< --log-level, else RUST_LOG, else info

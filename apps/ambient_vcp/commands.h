@@ -17,6 +17,7 @@ inline constexpr const char* kAgent = "ambient-vcp/" PHASE_VERSION;
 
 [[nodiscard]] Result<int> node_command(const CommandLine& line);
 [[nodiscard]] Result<int> coordinator_command(const CommandLine& line);
+[[nodiscard]] Result<int> gateway_command(const CommandLine& line);
 [[nodiscard]] Result<int> backup_command(const CommandLine& line);
 [[nodiscard]] Result<int> restore_command(const CommandLine& line);
 [[nodiscard]] Result<int> ledger_check_command(const CommandLine& line);

@@ -24,7 +24,7 @@ Result<int> run(const CommandLine& line) {
     case Verb::ledger_check:
       return ledger_check_command(line);
     case Verb::gateway:
-      return fail(Code::unsupported, "the gateway is not available yet");
+      return gateway_command(line);
   }
   return fail(Code::internal, "no such command");
 }

@@ -125,6 +125,7 @@ Task<Result<unsigned>> Call::begin(std::shared_ptr<Call> self, std::string route
   request.set(http::field::host, state.url.host + ":" + port);
   request.set(http::field::connection, "close");
   if (!body.empty()) request.set(http::field::content_type, "application/json");
+  for (const auto& [name, value] : state.options.headers) request.set(name, value);
   request.body() = std::move(body);
   request.prepare_payload();
   state.stream.expires_after(state.options.silence_max);

@@ -7,6 +7,8 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <utility>
+#include <vector>
 
 #include "base/bytes.h"
 #include "base/clock.h"
@@ -32,6 +34,7 @@ struct Options {
   Duration connect_max = 5s;
   Duration silence_max = 30s;  ///< how long an answer may be silent
   std::size_t answer_bytes_max = 1_MiB;
+  std::vector<std::pair<std::string, std::string>> headers = {};  ///< beside our own; trusted
 };
 
 class Call {

@@ -1,0 +1,287 @@
+#include "vcp/gateway/session.h"
+
+#include <algorithm>
+#include <charconv>
+#include <limits>
+#include <optional>
+#include <set>
+
+#include <boost/asio/ip/address.hpp>
+#include <boost/json/parse.hpp>
+
+namespace phase::vcp::gateway {
+namespace {
+
+namespace json = boost::json;
+namespace ip = boost::asio::ip;
+
+constexpr std::size_t kDepthMax = 8;
+constexpr std::uint64_t kSecondsMax = std::numeric_limits<std::uint64_t>::max() / 1'000;
+
+std::string lower(std::string_view text) {
+  std::string out(text);
+  for (char& c : out) {
+    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
+  }
+  return out;
+}
+
+bool is_digits(std::string_view text) {
+  return !text.empty() && std::ranges::all_of(text, [](char c) { return c >= '0' && c <= '9'; });
+}
+
+bool is_label(std::string_view text) {
+  return !text.empty() && text.size() <= kLabelBytesMax && std::ranges::all_of(text, [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-' || c == '_';
+  });
+}
+
+/// Of lower case. A last label of digits, or 0x..., is what resolvers read as a number.
+bool is_name(std::string_view host) {
+  if (host.empty() || host.size() > kHostBytesMax) return false;
+  std::string_view rest = host;
+  while (true) {
+    const std::size_t dot = rest.find('.');
+    const std::string_view label = rest.substr(0, dot);
+    if (!is_label(label)) return false;
+    if (dot == std::string_view::npos) return !is_digits(label) && !label.starts_with("0x");
+    rest.remove_prefix(dot + 1);
+  }
+}
+
+tl::unexpected<Error> bad(std::string what) {
+  return fail(Code::malformed, std::move(what));
+}
+
+/// A host, in the one spelling that is compared. Errors: Code::malformed.
+Result<Destination> parse_host(std::string_view text) {
+  Destination out;
+  boost::system::error_code error;
+  const ip::address address = ip::make_address(std::string(text), error);
+  if (!error && text.find('%') == std::string_view::npos) {
+    out.host = address.to_string();
+    out.is_address = true;
+    return out;
+  }
+  out.host = lower(text);
+  if (out.host.ends_with('.')) out.host.pop_back();
+  if (!is_name(out.host)) return bad("the destination's host is no name and no address");
+  return out;
+}
+
+const json::string* text_in(const json::object& from, std::string_view name, std::size_t max) {
+  const json::value* const value = from.if_contains(name);
+  const json::string* const text = value == nullptr ? nullptr : value->if_string();
+  return text == nullptr || text->empty() || text->size() > max ? nullptr : text;
+}
+
+std::string_view view(const json::string& text) {
+  return {text.data(), text.size()};
+}
+
+Result<json::value> parse_json(std::string_view text) {
+  boost::system::error_code error;
+  json::value out = json::parse({text.data(), text.size()}, error, {}, {.max_depth = kDepthMax});
+  if (error) return bad("is no JSON: " + error.message());
+  return out;
+}
+
+Result<Egress> parse_egress(const json::object& from) {
+  const json::string* const word = text_in(from, "egress_profile", kSessionIdBytesMax);
+  for (const Egress egress :
+       {Egress::allowlist_domains, Egress::protocol_limited, Egress::metered_general_egress}) {
+    if (word != nullptr && view(*word) == egress_name(egress)) return egress;
+  }
+  return bad(
+      "egress_profile is allowlist_domains, protocol_limited or metered_general_egress");
+}
+
+/// session_token, session_token_sha256, or both when they agree.
+Result<Sha256> parse_token(const json::object& from) {
+  std::optional<Sha256> out;
+  if (from.contains("session_token")) {
+    const json::string* const plain = text_in(from, "session_token", kSessionTokenBytesMax);
+    if (plain == nullptr) return bad("session_token is a text of 1 to 256 bytes");
+    out = sha256(as_bytes(view(*plain)));
+  }
+  if (from.contains("session_token_sha256")) {
+    const json::string* const hex = text_in(from, "session_token_sha256", 64);
+    Result<Sha256> hash = hex == nullptr ? bad("") : Sha256::from_hex_text(view(*hex));
+    if (!hash) return bad("session_token_sha256 has 64 hexadecimal digits");
+    if (out && *out != *hash) return bad("session_token_sha256 is of another token");
+    out = *hash;
+  }
+  if (!out) return bad("session_token or session_token_sha256 is missing");
+  return *out;
+}
+
+Result<std::vector<std::string>> parse_rules(const json::object& from) {
+  std::vector<std::string> out;
+  const json::value* const value = from.if_contains("allowed_destinations");
+  if (value == nullptr) return out;
+  const json::array* const list = value->if_array();
+  if (list == nullptr) return bad("allowed_destinations is no list");
+  if (list->size() > kDestinationsMax) return bad("allowed_destinations has more than 256 rules");
+  for (const json::value& one : *list) {
+    const json::string* const text = one.if_string();
+    std::string_view rule = text == nullptr ? std::string_view{} : view(*text);
+    const bool wild = rule.starts_with("*.");
+    if (wild) rule.remove_prefix(2);
+    const auto host = parse_host(rule);
+    if (!host || (wild && host->is_address)) {
+      return bad("allowed_destinations: a rule is a host, or *.suffix");
+    }
+    out.push_back((wild ? "*." : "") + host->host);
+  }
+  return out;
+}
+
+Result<std::uint64_t> parse_number(const json::object& from, std::string_view name,
+                                   std::uint64_t max) {
+  boost::system::error_code error;
+  const auto out = from.at(name).to_number<std::uint64_t>(error);
+  if (error || out > max || from.at(name).is_double()) {
+    return bad(std::string(name) + " is a whole number of at most " + std::to_string(max));
+  }
+  return out;
+}
+
+Result<void> check_names(const json::object& from) {
+  constexpr std::string_view kKnown[] = {
+      "session_id",           "session_token",         "session_token_sha256",
+      "egress_profile",       "destination_policy_id", "allowed_destinations",
+      "bandwidth_limit_mbps", "expires_at_epoch_seconds"};
+  for (const auto& member : from) {
+    const std::string_view name(member.key().data(), member.key().size());
+    if (std::ranges::find(kKnown, name) == std::end(kKnown)) {
+      return bad("\"" + printable(name, 64) + "\" is not known here");
+    }
+  }
+  return {};
+}
+
+Result<Session> parse_session(const json::value& value) {
+  const json::object* const from = value.if_object();
+  if (from == nullptr) return bad("is no object");
+  PHASE_TRY_VOID(check_names(*from));
+  Session out;
+  const json::string* const id = text_in(*from, "session_id", kSessionIdBytesMax);
+  if (id == nullptr) return bad("session_id is a text of 1 to 128 bytes");
+  out.id = view(*id);
+  PHASE_TRY(out.token, parse_token(*from));
+  PHASE_TRY(out.egress, parse_egress(*from));
+  PHASE_TRY(out.allowed, parse_rules(*from));
+  if (from->contains("destination_policy_id")) {
+    const json::string* const policy =
+        text_in(*from, "destination_policy_id", kSessionIdBytesMax);
+    if (policy == nullptr) return bad("destination_policy_id is a text of 1 to 128 bytes");
+    out.policy = view(*policy);
+  }
+  if (!from->contains("expires_at_epoch_seconds")) {
+    return bad("expires_at_epoch_seconds is missing");
+  }
+  PHASE_TRY(const std::uint64_t seconds,
+            parse_number(*from, "expires_at_epoch_seconds", kSecondsMax));
+  out.expires.unix_ms = seconds * 1'000;
+  if (from->contains("bandwidth_limit_mbps")) {
+    PHASE_TRY(out.mbps, parse_number(*from, "bandwidth_limit_mbps", kSessionMbpsMax));
+    if (out.mbps == 0) return bad("bandwidth_limit_mbps is at least 1; leave it out for no limit");
+  }
+  return out;
+}
+
+}  // namespace
+
+std::string_view egress_name(Egress egress) noexcept {
+  switch (egress) {
+    case Egress::allowlist_domains:
+      return "allowlist_domains";
+    case Egress::protocol_limited:
+      return "protocol_limited";
+    case Egress::metered_general_egress:
+      return "metered_general_egress";
+  }
+  return "";
+}
+
+std::string Destination::text() const {
+  const bool v6 = host.find(':') != std::string::npos;
+  return (v6 ? "[" + host + "]" : host) + ":" + std::to_string(port);
+}
+
+Result<Destination> parse_destination(std::string_view text) {
+  const std::size_t colon = text.rfind(':');
+  if (colon == std::string_view::npos) return bad("a destination is host:port");
+  std::string_view host = text.substr(0, colon);
+  const std::string_view port = text.substr(colon + 1);
+  const bool brackets = host.starts_with('[') && host.ends_with(']');
+  if (brackets) host = host.substr(1, host.size() - 2);
+  if (brackets != (host.find(':') != std::string_view::npos)) {
+    return bad("an IPv6 address stands in brackets, nothing else does");
+  }
+  PHASE_TRY(Destination out, parse_host(host));
+  const char* const end = port.data() + port.size();
+  const auto [at, error] = std::from_chars(port.data(), end, out.port);
+  if (!is_digits(port) || error != std::errc() || at != end || out.port == 0) {
+    return bad("the destination's port is 1 to 65535");
+  }
+  return out;
+}
+
+bool Session::allows(const Destination& destination) const {
+  if (egress == Egress::metered_general_egress) return true;
+  if (egress == Egress::protocol_limited) return !destination.is_address;
+  return std::ranges::any_of(allowed, [&destination](std::string_view rule) {
+    if (!rule.starts_with("*.")) return rule == destination.host;
+    if (destination.is_address) return false;
+    const std::string_view host = destination.host;
+    return host == rule.substr(2) || host.ends_with(rule.substr(1));
+  });
+}
+
+Result<std::vector<Session>> parse_sessions(std::string_view text) {
+  if (text.size() > kSessionsBytesMax) {
+    return fail(Code::too_large, "sessions: more than 4 MiB");
+  }
+  auto value = parse_json(text);
+  if (!value) return bad("sessions: " + value.error().message);
+  const json::array* list = value->if_array();
+  if (const json::object* const object = value->if_object(); object != nullptr) {
+    const json::value* const member = object->if_contains("sessions");
+    if (member != nullptr && object->size() == 1) list = member->if_array();
+  }
+  if (list == nullptr) return bad(R"(sessions: neither a list nor {"sessions": [...]})");
+  if (list->size() > kSessionsMax) {
+    return fail(Code::too_large, "sessions: more than " + std::to_string(kSessionsMax));
+  }
+  std::vector<Session> out;
+  std::set<std::string> ids;
+  for (const json::value& one : *list) {
+    auto session = parse_session(one);
+    const std::string where = "sessions: entry " + std::to_string(out.size() + 1);
+    if (!session) return bad(where + ": " + session.error().message);
+    if (!ids.insert(session->id).second) return bad(where + ": its session_id stands twice");
+    out.push_back(*std::move(session));
+  }
+  return out;
+}
+
+Result<Handshake> parse_handshake(std::string_view line) {
+  if (line.size() >= kHandshakeBytesMax) return fail(Code::too_large, "the line is too long");
+  const auto value = parse_json(line);
+  const json::object* const from = value ? value->if_object() : nullptr;
+  if (from == nullptr) return bad("the first line is no JSON object");
+  const json::string* const id = text_in(*from, "session_id", kSessionIdBytesMax);
+  const json::string* const token = text_in(*from, "session_token", kSessionTokenBytesMax);
+  const json::string* const where = text_in(*from, "destination", kHandshakeBytesMax);
+  if (id == nullptr || token == nullptr || where == nullptr) {
+    return bad("session_id, session_token and destination are needed");
+  }
+  Handshake out;
+  out.session_id = view(*id);
+  out.token = sha256(as_bytes(view(*token)));
+  PHASE_TRY(out.destination, parse_destination(view(*where)));
+  return out;
+}
+
+}  // namespace phase::vcp::gateway
