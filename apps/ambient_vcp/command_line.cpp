@@ -130,7 +130,8 @@ void add_ledger(CLI::App& app, CommandLine& out) {
 }
 
 void add_gateway(CLI::App& app, CommandLine& out) {
-  CLI::App& verb = *app.add_subcommand("gateway", "Relay clients with a session to its destinations");
+  CLI::App& verb =
+      *app.add_subcommand("gateway", "Relay clients with a session to its destinations");
   verb.callback([&out] { out.verb = Verb::gateway; });
   GatewayFlags& to = out.gateway;
   verb.add_option("--listen", to.listen, "Where clients connect (default 0.0.0.0:7000)");

@@ -1,18 +1,15 @@
 // ambient-vcp gateway: relays for sessions that a file or a coordinator names.
 #include <charconv>
-#include <csignal>
 
 #include <boost/asio/co_spawn.hpp>
-#include <boost/asio/detached.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/ip/address.hpp>
-#include <boost/asio/signal_set.hpp>
-#include <unistd.h>
 
 #include "api/http/tls.h"
 #include "commands.h"
 #include "daemon/daemon.h"
 #include "daemon/log.h"
+#include "daemon/stop_signals.h"
 #include "vcp/gateway/gateway.h"
 #include "vcp/gateway/session_source.h"
 
@@ -89,12 +86,15 @@ class GatewayDaemon {
         clock_(clock),
         log_(log),
         source_(std::move(source)),
-        patience_(patience),
-        signals_(context) {}
+        patience_(patience) {}
 
   Result<void> run(gateway::GatewayOptions options) {
-    for (const int number : {SIGTERM, SIGINT, SIGHUP}) signals_.add(number);
-    wait_for_signal();
+    daemon::StopSignals signals(context_, log_,
+                                {.ending = "no new relays; those that stand",
+                                 .patience = patience_,
+                                 .can_drain = [this] { return gateway_ != nullptr; },
+                                 .drain = [this] { return drain(); },
+                                 .hang_up = [this] { reload_tls(); }});
     asio::co_spawn(context_, live(std::move(options)), [](const std::exception_ptr& error) {
       if (error) std::rethrow_exception(error);  // a bug of ours: ends the process with its text
     });
@@ -104,26 +104,6 @@ class GatewayDaemon {
   }
 
  private:
-  void wait_for_signal() {
-    signals_.async_wait([this](const boost::system::error_code& error, int number) {
-      if (error) return;
-      if (number == SIGHUP) {
-        reload_tls();
-      } else if (draining_ || !gateway_) {
-        log_.warn("stopped at once by signal {}", number);
-        ::_exit(128 + number);
-      } else {
-        draining_ = true;
-        gateway_->stop_accepting();
-        log_.info("signal {}: no new relays; those that stand have {} s (a second signal stops at "
-                  "once)",
-                  number, std::chrono::duration_cast<std::chrono::seconds>(patience_).count());
-        asio::co_spawn(context_, drain(), asio::detached);
-      }
-      wait_for_signal();
-    });
-  }
-
   void reload_tls() {
     if (!tls_) return;
     const auto done = tls_->reload();
@@ -138,8 +118,8 @@ class GatewayDaemon {
     if (source_.file) co_return source_.file->read();
     http_client::Url url = *source_.url;
     std::string key = source_.api_key;
-    auto out = co_await gateway::fetch_sessions(context_.get_executor(), std::move(url),
-                                                std::move(key));
+    auto out =
+        co_await gateway::fetch_sessions(context_.get_executor(), std::move(url), std::move(key));
     co_return out;
   }
 
@@ -150,8 +130,8 @@ class GatewayDaemon {
     tls_ = options.tls;
     warn(options);
     log_.info("{} sessions", first->size());
-    auto made = gateway::Gateway::start({clock_, context_.get_executor(), log_},
-                                        std::move(options), *std::move(first));
+    auto made = gateway::Gateway::start({clock_, context_.get_executor(), log_}, std::move(options),
+                                        *std::move(first));
     if (!made) co_return stop(std::move(made).error());
     gateway_ = *std::move(made);
     log_.info("ready: {}:{}", address, gateway_->port());
@@ -162,9 +142,10 @@ class GatewayDaemon {
     boost::system::error_code error;
     const auto address = asio::ip::make_address(options.address, error);
     if (!options.tls && !error && !address.is_loopback()) {
-      log_.warn("WITHOUT TLS: session tokens and all that is relayed cross the network in the "
-                "clear at {}; give --tls-cert and --tls-key, or --listen 127.0.0.1:7000",
-                options.address);
+      log_.warn(
+          "WITHOUT TLS: session tokens and all that is relayed cross the network in the "
+          "clear at {}; give --tls-cert and --tls-key, or --listen 127.0.0.1:7000",
+          options.address);
     }
     if (options.allow_private) {
       log_.warn("--allow-private: sessions reach this machine's own services and networks");
@@ -196,6 +177,9 @@ class GatewayDaemon {
   }
 
   Task<void> drain() {
+    draining_ = true;
+    gateway_->stop_accepting();
+    log_.info("nobody is accepted any more");
     const Deadline deadline = clock_.deadline_after(patience_);
     co_await gateway_->drain(deadline);
     log_.info("drained");
@@ -212,7 +196,6 @@ class GatewayDaemon {
   spdlog::logger& log_;
   Source source_;
   Duration patience_;
-  asio::signal_set signals_;
   std::shared_ptr<http::Tls> tls_;  // shared with the gateway
   std::unique_ptr<gateway::Gateway> gateway_;
   bool draining_ = false;

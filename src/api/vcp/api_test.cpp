@@ -303,11 +303,41 @@ TEST_F(ApiTest, ModulesOfFiftyMegabytesGoThroughAndNoLarger) {
   EXPECT_EQ(ask("POST", "/api/v1/modules", module).status, 401) << "not read from strangers";
 }
 
+TEST_F(ApiTest, AResultWithoutAReceiptIsRefusedForEveryTaskAlike) {
+  start();
+  const std::string ada = sign_up("ada");
+  const Got mine = ask("POST", "/api/v1/tasks", std::string{kTask}, ada);
+  ASSERT_EQ(mine.status, 201);
+  for (const std::string& id : {mine.text("task_id"), std::string("nobody-s")}) {
+    const Got got = ask("POST", "/api/v1/tasks/" + id + "/result", R"({"node_id":"n"})", ada);
+    EXPECT_EQ(got.status, 409);
+    EXPECT_EQ(got.text("error"), "receipt_required");
+    EXPECT_NE(got.text("message").find("node's own connection"), std::string::npos);
+  }
+  EXPECT_EQ(ask("POST", "/api/v1/tasks/x/result", "{}").status, 401);
+  EXPECT_EQ(ask("GET", "/api/v1/tasks/" + mine.text("task_id"), "", ada).text("status"),
+            mine.text("status"));
+}
+
+TEST_F(ApiTest, ANodesActivityIsItsOwners) {
+  start();
+  const std::string ada = sign_up("ada"), bob = sign_up("bob");
+  ASSERT_EQ(ask("POST", "/api/v1/nodes", kNode, ada).status, 201);
+  const std::string path = "/api/v1/nodes/n-1/heartbeat/activity";
+  const Got got = ask("GET", path, "", ada);
+  EXPECT_EQ(got.status, 200);
+  const json::array events = got.json().as_object().at("events").as_array();
+  ASSERT_EQ(events.size(), 2U);
+  EXPECT_EQ(events.at(0).at("event").as_string(), "gone");
+  EXPECT_EQ(events.at(1).at("event").as_string(), "joined");
+  EXPECT_EQ(ask("GET", path, "", bob).status, 404);
+  EXPECT_EQ(ask("GET", "/api/v1/nodes/nobody/heartbeat/activity", "", ada).status, 404);
+}
+
 TEST_F(ApiTest, WhatIsNotBuiltSaysSo) {
   start();
   const std::string ada = sign_up("ada");
-  for (const char* path :
-       {"/api/v1/proofs/verify", "/api/v1/connect-sessions/start", "/api/v1/tasks/x/result"}) {
+  for (const char* path : {"/api/v1/proofs/verify", "/api/v1/connect-sessions/start"}) {
     const Got got = ask("POST", path, "{}", ada);
     EXPECT_EQ(got.status, 501) << path;
     EXPECT_EQ(got.text("error"), "not_implemented");

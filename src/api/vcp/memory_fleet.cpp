@@ -110,6 +110,14 @@ Task<Result<PageOf<NodeView>>> MemoryFleet::nodes(NodeFilter filter, Page page) 
   co_return page_of(found, page);
 }
 
+std::vector<NodeActivity> MemoryFleet::activity(const NodeName& name) const {
+  for (const NodeView& node : nodes_) {
+    if (node.registration.name != name) continue;
+    return {{clock_.now_utc(), "gone", "said bye"}, {node.registered, "joined", {}}};
+  }
+  return {};
+}
+
 Task<Result<job::ArtifactRef>> MemoryFleet::keep_module(Bytes module, UserId) {
   co_return job::reference(module);
 }

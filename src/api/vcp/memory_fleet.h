@@ -27,6 +27,7 @@ class MemoryFleet final : public Fleet {
                                      std::optional<UserId> by) override;
   Task<Result<NodeView>> node(NodeName name) override;
   Task<Result<PageOf<NodeView>>> nodes(NodeFilter filter, Page page) override;
+  [[nodiscard]] std::vector<NodeActivity> activity(const NodeName& name) const override;
   Task<Result<job::ArtifactRef>> keep_module(Bytes module, UserId owner) override;
   Task<Result<TaskView>> submit(Submission submission, UserId owner) override;
   Task<Result<TaskView>> cancel(TaskId id, std::optional<UserId> by) override;

@@ -63,6 +63,16 @@ Task<Result<http::Reply>> changed(Call& call, Fleet::NodeChange what) {
   co_return answer_json(200, node_json(*node, call.who));
 }
 
+/// One's own; every node for an administrator.
+Task<Result<NodeView>> own_node(Call& call) {
+  NodeName name = call.parameter(0);
+  auto node = co_await call.fleet().node(std::move(name));
+  if (node && !call.who.is_admin() && node->owner != call.who.user) {
+    co_return fail(Code::not_found, "there is no such node of yours");
+  }
+  co_return node;
+}
+
 }  // namespace
 
 Task<Result<http::Reply>> register_node(Call& call) {
@@ -132,12 +142,8 @@ Task<Result<http::Reply>> drain_node(Call& call) {
 }
 
 Task<Result<http::Reply>> heartbeat(Call& call) {
-  NodeName name = call.parameter(0);
-  auto node = co_await call.fleet().node(std::move(name));
+  auto node = co_await own_node(call);
   PHASE_CO_TRY_VOID(node);
-  if (!call.who.is_admin() && node->owner != call.who.user) {
-    co_return fail(Code::not_found, "there is no such node of yours");
-  }
   json::array ids, tasks;
   for (const TaskId& id : node->tasks) {
     ids.push_back(json::string(id));
@@ -158,6 +164,17 @@ Task<Result<http::Reply>> heartbeat(Call& call) {
                         {"assigned_task_ids", std::move(ids)},
                         {"assigned_tasks", std::move(tasks)},
                         {"internet_active", false}});
+}
+
+Task<Result<http::Reply>> node_activity(Call& call) {
+  auto node = co_await own_node(call);
+  PHASE_CO_TRY_VOID(node);
+  json::array events;
+  for (const NodeActivity& one : call.fleet().activity(node->registration.name)) {
+    events.push_back(json::object{
+        {"event", one.event}, {"at", utc_text(one.at)}, {"detail", printable(one.detail)}});
+  }
+  co_return answer_json(200, json::object{{"events", std::move(events)}});
 }
 
 }  // namespace phase::vcp::api

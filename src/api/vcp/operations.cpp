@@ -136,6 +136,11 @@ void add_nodes(List& all) {
                              "over the node's connection",
                              heartbeat, {ok(shapes::heartbeat())}),
                    Who::user, "nodes:write", Tier::general));
+  all.push_back(by(operation(get, base + "/{node_id}/heartbeat/activity", "nodeActivity", "nodes",
+                             "The last 50 joins, losses and breaker changes of one's node since "
+                             "the coordinator began, newest first",
+                             node_activity, {ok(shapes::activity())}),
+                   Who::user, "nodes:read", Tier::general));
 }
 
 void add_tasks(List& all) {
@@ -165,6 +170,12 @@ void add_tasks(List& all) {
                              "What the nodes signed, and whether it holds", task_receipts,
                              {ok(Schema::array(shapes::receipt()))}),
                    Who::user, "tasks:read", Tier::task));
+  Operation result = by(operation(post, base + "/{task_id}/result", "postResult", "tasks",
+                                  "Refused: results come over the mesh, with their receipts",
+                                  post_result, {{409, "receipt_required", shapes::error()}}),
+                        Who::user, "tasks:write", Tier::task);
+  result.body_bytes_max = kBodyBytesMax * 4;
+  all.push_back(std::move(result));
   Operation follow = by(operation(get, base + "/{task_id}/events", "taskEvents", "tasks",
                                   "What happens to a task, until its end", task_events,
                                   {{200, "events", {}, "text/event-stream"}}),
@@ -246,8 +257,6 @@ void add_not_yet(List& all) {
   const std::string base = "/api/v1/";
   const std::tuple<http::Method, std::string, std::string, Tier> later[] = {
       {post, "proofs/verify", "verifyProof", Tier::proof},
-      {post, "tasks/{task_id}/result", "postResult", Tier::task},
-      {get, "nodes/{node_id}/heartbeat/activity", "nodeActivity", Tier::general},
       {get, "nodes/{node_id}/gateway-sessions", "gatewaySessions", Tier::general},
       {post, "connect-sessions/start", "startConnectSession", Tier::general},
       {get, "connect-sessions/{session_id}", "getConnectSession", Tier::general},

@@ -311,6 +311,15 @@ Schema registered_node() {
   return Schema::object("RegisteredNode", std::move(fields));
 }
 
+Schema activity() {
+  const Schema one = Schema::object(
+      "NodeEvent", {{"event", Schema::words({"joined", "gone", "draining", "breaker_open",
+                                             "breaker_half_open", "breaker_closed"})},
+                    {"at", time()},
+                    {"detail", text().about("why it is gone; which breaker and why; or empty")}});
+  return Schema::object("NodeActivity", {{"events", Schema::array(one)}});
+}
+
 Schema heartbeat() {
   const Schema assigned = texts("AssignedTask", {"task_id", "task_type", "execution_status"});
   return Schema::object("Heartbeat", {{"message", text()},

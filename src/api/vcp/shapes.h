@@ -31,6 +31,7 @@ namespace phase::vcp::api::shapes {
 [[nodiscard]] Schema node_info();
 [[nodiscard]] Schema registered_node();
 [[nodiscard]] Schema heartbeat();
+[[nodiscard]] Schema activity();
 [[nodiscard]] Schema task_info();
 [[nodiscard]] Schema receipt();
 [[nodiscard]] Schema module();

@@ -158,6 +158,16 @@ Task<Result<http::Reply>> task_receipts(Call& call) {
   co_return answer_json(200, out);
 }
 
+/// Of any task alike: who may not see it learns nothing.
+Task<Result<http::Reply>> post_result(Call&) {
+  co_return answer_json(
+      409, json::object{{"error", "receipt_required"},
+                        {"message",
+                         "a result counts with the signed receipt of the run that the coordinator "
+                         "ordered, and that comes over the node's own connection"},
+                        {"hint", "run it with: ambient-vcp node"}});
+}
+
 Task<Result<http::Reply>> upload_module(Call& call) {
   if (call.raw.empty()) {
     co_return wrong("body", "the module is missing");

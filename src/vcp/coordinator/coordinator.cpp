@@ -198,6 +198,12 @@ Task<Result<PageOf<NodeView>>> Coordinator::nodes(NodeFilter filter, Page page) 
   co_return out;
 }
 
+std::vector<NodeActivity> Coordinator::activity(const NodeName& name) const {
+  const FleetNode* const node = state_->find_node(name);
+  if (node == nullptr || node->row.removed) return {};
+  return {node->activity.begin(), node->activity.end()};
+}
+
 Task<Result<job::ArtifactRef>> Coordinator::keep_module(Bytes module, UserId) {
   const auto state = state_;
   if (module.size() > job::kModuleBytesMax) {

@@ -73,6 +73,7 @@ class Coordinator final : public Fleet {
                                                    std::optional<UserId> by) override;
   [[nodiscard]] Task<Result<NodeView>> node(NodeName name) override;
   [[nodiscard]] Task<Result<PageOf<NodeView>>> nodes(NodeFilter filter, Page page) override;
+  [[nodiscard]] std::vector<NodeActivity> activity(const NodeName& name) const override;
   [[nodiscard]] Task<Result<job::ArtifactRef>> keep_module(Bytes module, UserId owner) override;
   [[nodiscard]] Task<Result<TaskView>> submit(Submission submission, UserId owner) override;
   [[nodiscard]] Task<Result<TaskView>> cancel(TaskId id, std::optional<UserId> by) override;

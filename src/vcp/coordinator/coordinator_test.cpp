@@ -303,6 +303,36 @@ TEST_F(FleetTest, ACordonedNodeGetsNothingAndADrainedOneGivesItsRunsUp) {
   EXPECT_EQ(done.runs.back().node, "b");
 }
 
+TEST_F(FleetTest, ANodesActivityIsItsJoinsLossesAndBreakersNewestFirst) {
+  open();
+  add_node("a");
+  SessionSink& sink = coordinator_->sink();
+  play([&]() -> Task<void> {
+    for (int i = 0; i < 3; ++i) sink.latency("a", 150ms);
+    co_return;
+  });
+  play([&]() -> Task<void> {
+    sink.gone("a", GoneReason::silent, "no word");
+    co_return;
+  });
+  const auto events = coordinator_->activity("a");
+  ASSERT_EQ(events.size(), 3U);
+  EXPECT_EQ(events.at(0).event, "gone");
+  EXPECT_EQ(events.at(0).detail, "silent: no word");
+  EXPECT_EQ(events.at(1).event, "breaker_open");
+  EXPECT_TRUE(events.at(1).detail.starts_with("latency: ")) << events.at(1).detail;
+  EXPECT_EQ(events.at(2).event, "joined");
+  EXPECT_GE(events.at(0).at, events.at(2).at);
+  for (std::size_t i = 0; i < 2 * kActivityKept; ++i) {
+    play([&]() -> Task<void> {
+      sink.draining("a");
+      co_return;
+    });
+  }
+  EXPECT_EQ(coordinator_->activity("a").size(), kActivityKept);
+  EXPECT_TRUE(coordinator_->activity("nobody").empty());
+}
+
 TEST_F(FleetTest, EventsAreNumberedAndWaitable) {
   CoordinatorOptions options;
   options.audit_permille = 0;

@@ -195,7 +195,23 @@ bool Coordinator::State::placeable(FleetNode& node) {
          book.balance(bond_account(node.row.name)) >= options.bond;
 }
 
+void Coordinator::State::note(FleetNode& node, std::string event, std::string detail) const {
+  node.activity.push_front({world.clock.now_utc(), std::move(event), std::move(detail)});
+  if (node.activity.size() > kActivityKept) node.activity.pop_back();
+}
+
+void Coordinator::State::note_breakers(FleetNode& node) const {
+  const auto reports = node.health.breakers(world.clock.now());
+  for (std::size_t i = 0; i < reports.size(); ++i) {
+    if (reports[i].state == node.breakers[i]) continue;
+    node.breakers[i] = reports[i].state;
+    note(node, "breaker_" + std::string(breaker_state_name(reports[i].state)),
+         std::string(reports[i].name) + ": " + reports[i].detail);
+  }
+}
+
 void Coordinator::State::refresh(FleetNode& node) {
+  note_breakers(node);
   if (node.row.removed || node.row.rejected) {
     scheduler.remove_node(node.row.name);
     return;

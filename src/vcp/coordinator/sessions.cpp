@@ -72,6 +72,7 @@ void Coordinator::State::joined(const NodeName& name, const identity::PublicKey&
   batch.nodes.push_back(durable(*node));
   append(std::move(batch));
   world.log.info("node {} joined", name);
+  note(*node, "joined");
   refresh(*node);
   tell_node(*node);
   pump();
@@ -111,6 +112,7 @@ void Coordinator::State::draining(const NodeName& name) {
   FleetNode* node = find_node(name);
   if (node == nullptr) return;
   node->draining = true;
+  note(*node, "draining");
   refresh(*node);
   tell_node(*node);
 }
@@ -124,6 +126,7 @@ void Coordinator::State::gone(const NodeName& name, GoneReason reason, const std
   Batch batch;
   batch.nodes.push_back(durable(*node));
   append(std::move(batch));
+  note(*node, "gone", std::string(gone_name(reason)) + (detail.empty() ? "" : ": " + detail));
   world.log.info("node {} is gone: {}{}{}", name, gone_name(reason), detail.empty() ? "" : ": ",
                  detail);
   refresh(*node);

@@ -1,6 +1,7 @@
 // state_internal.h — what a coordinator holds, and the steps of a task.
 #pragma once
 
+#include <array>
 #include <deque>
 #include <map>
 #include <set>
@@ -32,6 +33,8 @@ struct FleetNode {
   std::set<RunId> runs;
   std::string told_status;  // what watchers heard last
   double told_score = 0;
+  std::deque<NodeActivity> activity;  // newest first
+  std::array<BreakerState, 3> breakers{};
 };
 
 struct LiveTask;
@@ -93,6 +96,9 @@ struct Coordinator::State final : SessionSink, std::enable_shared_from_this<Stat
   [[nodiscard]] Result<FleetNode*> owned(const NodeName& name, const std::optional<UserId>& by);
   /// After anything that placement looks at has changed.
   void refresh(FleetNode& node);
+  /// Notes what its owner may look up.
+  void note(FleetNode& node, std::string event, std::string detail = {}) const;
+  void note_breakers(FleetNode& node) const;
   /// The row as it is to be kept now.
   [[nodiscard]] static NodeRow durable(FleetNode& node);
   [[nodiscard]] FleetNode* find_node(const NodeName& name);

@@ -63,6 +63,15 @@ struct NodeView {
   Credits bond = 0, earned = 0;
 };
 
+/// Something that happened to a node. Kept in memory, since the coordinator began.
+struct NodeActivity {
+  UtcTime at;
+  std::string event;   ///< joined, gone, draining, breaker_open, breaker_half_open, breaker_closed
+  std::string detail;  ///< why it is gone; which breaker, and what it says; or empty
+};
+/// Of each node, the newest.
+inline constexpr std::size_t kActivityKept = 50;
+
 // ── Tasks ────────────────────────────────────────────────────────────────────────────────────────
 
 struct Submission {
@@ -194,6 +203,8 @@ class Fleet {
                                                            std::optional<UserId> by) = 0;
   [[nodiscard]] virtual Task<Result<NodeView>> node(NodeName name) = 0;
   [[nodiscard]] virtual Task<Result<PageOf<NodeView>>> nodes(NodeFilter filter, Page page) = 0;
+  /// Newest first; empty for a name that is not there.
+  [[nodiscard]] virtual std::vector<NodeActivity> activity(const NodeName& name) const = 0;
 
   /// Keeps a module so that tasks can name it. Errors: Code::too_large, malformed.
   [[nodiscard]] virtual Task<Result<job::ArtifactRef>> keep_module(Bytes module, UserId owner) = 0;

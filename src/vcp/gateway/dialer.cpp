@@ -121,8 +121,7 @@ Task<Result<std::unique_ptr<ByteStream>>> Dialer::dial(Destination to, Deadline 
     const std::size_t all = found->size();
     std::erase_if(*found, [](const auto& address) { return !is_public(address); });
     if (all > 0 && found->empty()) {
-      co_return fail(Code::permission_denied,
-                     "the destination is not on the public Internet");
+      co_return fail(Code::permission_denied, "the destination is not on the public Internet");
     }
   }
   Error last{Code::unavailable, "the name has no address", {}};

@@ -258,7 +258,8 @@ Task<void> Gateway::State::refuse(const Place& place, ByteStream& client, const 
   const SocketPtr socket = place.socket;
   Alarm alarm(world.clock, world.executor);
   alarm.set(world.clock.now() + options.limits.linger_max, [socket] { close(*socket); });
-  const std::string line = "ERROR " + std::string(refusal_word(why.code)) + ": " + why.message + "\n";
+  const std::string line =
+      "ERROR " + std::string(refusal_word(why.code)) + ": " + why.message + "\n";
   const auto written = co_await client.write(as_bytes(line));
   client.close_write();
   Bytes waste(kHandshakeBytesMax);
@@ -360,8 +361,8 @@ void Gateway::State::replace(std::vector<Session> sessions) {
   book.replace(std::move(sessions));
   for (auto& [number, live] : relays) {
     const Session* const session = book.find(live.session);
-    const bool stands = session != nullptr && session->token == live.token &&
-                        session->allows(live.destination);
+    const bool stands =
+        session != nullptr && session->token == live.token && session->allows(live.destination);
     if (stands) {
       live.relay->set_expiry(session->expires);
     } else {

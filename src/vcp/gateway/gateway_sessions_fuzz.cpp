@@ -7,7 +7,7 @@
 
 namespace {
 
-using namespace phase;  // NOLINT(google-build-using-namespace): a fuzz target
+using namespace phase;         // NOLINT(google-build-using-namespace): a fuzz target
 using namespace vcp::gateway;  // NOLINT(google-build-using-namespace): a fuzz target
 
 void check(const std::string& text) {

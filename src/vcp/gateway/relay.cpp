@@ -50,10 +50,9 @@ void Relay::watch() {
   const UtcTime utc = clock_.now_utc();
   if (utc >= options_.expires) return cut(End::expired);
   if (now - last_ >= options_.idle_max) return cut(End::idle);
-  const std::uint64_t left_ms =
-      std::min<std::uint64_t>(options_.expires.unix_ms - utc.unix_ms,
-                              std::chrono::duration_cast<std::chrono::milliseconds>(kLookEvery)
-                                  .count());
+  const std::uint64_t left_ms = std::min<std::uint64_t>(
+      options_.expires.unix_ms - utc.unix_ms,
+      std::chrono::duration_cast<std::chrono::milliseconds>(kLookEvery).count());
   const Instant next =
       std::min(last_ + options_.idle_max, now + std::chrono::milliseconds(left_ms));
   alarm_.set(next, [this] { watch(); });

@@ -76,7 +76,8 @@ class RelayTest : public ::testing::TestWithParam<std::uint64_t> {
     asio::co_spawn(context_.get_executor(), std::move(task), asio::detached);
   }
   bool until_end() {
-    return context_.run_until([this] { return end_.has_value(); }, Instant{} + std::chrono::hours(24));
+    return context_.run_until([this] { return end_.has_value(); },
+                              Instant{} + std::chrono::hours(24));
   }
 
   SimContext context_{GetParam()};
@@ -88,16 +89,14 @@ class RelayTest : public ::testing::TestWithParam<std::uint64_t> {
   Instant ended_at_;
 };
 
-using namespace std::chrono_literals;  // NOLINT(google-build-using-namespace): durations
-
 TEST_P(RelayTest, CarriesBothWaysAndHalfCloses) {
-  begin(lasting(600s, 1h), Bytes(3'000, 0x63));
+  begin(lasting(600s, 3600s), Bytes(3'000, 0x63));
   Heard at_server, at_client;
   spawn(send(*client_, 100'000, true));
   spawn(hear(*server_, at_server));
   spawn(hear(*client_, at_client));
   // The server answers only after it saw the client's end.
-  ASSERT_TRUE(context_.run_until([&] { return at_server.ended; }, Instant{} + 1h));
+  ASSERT_TRUE(context_.run_until([&] { return at_server.ended; }, Instant{} + 3600s));
   EXPECT_FALSE(end_);
   spawn(send(*server_, 250'000, true));
   ASSERT_TRUE(until_end());
@@ -106,12 +105,12 @@ TEST_P(RelayTest, CarriesBothWaysAndHalfCloses) {
   EXPECT_EQ(relay_->bytes_up(), 103'000U);
   EXPECT_EQ(relay_->bytes_down(), 250'000U);
   EXPECT_EQ(flow_->bytes_up, 103'000U);
-  context_.run_until([&] { return at_client.ended || at_client.broke; }, Instant{} + 2h);
+  context_.run_until([&] { return at_client.ended || at_client.broke; }, Instant{} + 7200s);
   EXPECT_EQ(at_client.bytes, 250'000U);
 }
 
 TEST_P(RelayTest, TrafficArmsTheIdleTimerAnew) {
-  begin(lasting(10s, 1h));
+  begin(lasting(10s, 3600s));
   Heard at_server;
   spawn(hear(*server_, at_server));
   const Instant start = clock_.now();
@@ -123,7 +122,7 @@ TEST_P(RelayTest, TrafficArmsTheIdleTimerAnew) {
 }
 
 TEST_P(RelayTest, OneDirectionKeepsBothAlive) {
-  begin(lasting(10s, 1h));
+  begin(lasting(10s, 3600s));
   Heard at_client;
   spawn(hear(*client_, at_client));
   spawn(tick(*server_, 5, 9s));
@@ -142,7 +141,7 @@ TEST_P(RelayTest, ItsSessionsEndCutsIt) {
   EXPECT_EQ(*end_, Relay::End::expired);
   EXPECT_GE(ended_at_ - start, 60s);
   EXPECT_LE(ended_at_ - start, 61s);
-  context_.run_until([&] { return at_server.broke || at_server.ended; }, Instant{} + 1h);
+  context_.run_until([&] { return at_server.broke || at_server.ended; }, Instant{} + 3600s);
   EXPECT_TRUE(at_server.broke || at_server.ended);
 }
 
@@ -160,7 +159,7 @@ TEST_P(RelayTest, AnotherEndHoldsAtOnce) {
 }
 
 TEST_P(RelayTest, IsCutMidWay) {
-  begin(lasting(600s, 1h));
+  begin(lasting(600s, 3600s));
   Heard at_server;
   spawn(hear(*server_, at_server));
   spawn(tick(*client_, 1'000, 1s));
@@ -169,12 +168,12 @@ TEST_P(RelayTest, IsCutMidWay) {
   ASSERT_TRUE(until_end());
   EXPECT_EQ(*end_, Relay::End::revoked);
   const std::uint64_t heard = at_server.bytes;
-  context_.run_until([] { return false; }, Instant{} + 1h);
+  context_.run_until([] { return false; }, Instant{} + 3600s);
   EXPECT_LE(at_server.bytes, heard + 1);
 }
 
 TEST_P(RelayTest, ASideThatBreaksEndsTheOther) {
-  begin(lasting(600s, 1h));
+  begin(lasting(600s, 3600s));
   Heard at_client;
   spawn(hear(*client_, at_client));
   context_.run_until([] { return false; }, Instant{} + 1s);
@@ -187,18 +186,18 @@ TEST_P(RelayTest, RelaysOfOneSessionShareItsBandwidth) {
   constexpr std::uint64_t kRate = 125'000;  // 1 Mbps
   constexpr std::uint64_t kBytes = 500'000;
   flow_->up = TokenBucket(kRate);
-  begin(lasting(600s, 1h));
+  begin(lasting(600s, 3600s));
   auto first_client = std::move(client_);
   auto first_server = std::move(server_);
   const auto first = relay_;
-  begin(lasting(600s, 1h));
+  begin(lasting(600s, 3600s));
   Heard one, two;
   const Instant start = clock_.now();
   spawn(hear(*first_server, one));
   spawn(hear(*server_, two));
   spawn(send(*first_client, kBytes, true));
   spawn(send(*client_, kBytes, true));
-  ASSERT_TRUE(context_.run_until([&] { return one.ended && two.ended; }, Instant{} + 1h));
+  ASSERT_TRUE(context_.run_until([&] { return one.ended && two.ended; }, Instant{} + 3600s));
   EXPECT_EQ(one.bytes + two.bytes, 2 * kBytes);
   const std::chrono::duration<double> took = std::max(one.at, two.at) - start;
   const double least = static_cast<double>(2 * kBytes - kBurstBytesMin) / kRate;

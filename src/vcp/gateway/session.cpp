@@ -92,8 +92,7 @@ Result<Egress> parse_egress(const json::object& from) {
        {Egress::allowlist_domains, Egress::protocol_limited, Egress::metered_general_egress}) {
     if (word != nullptr && view(*word) == egress_name(egress)) return egress;
   }
-  return bad(
-      "egress_profile is allowlist_domains, protocol_limited or metered_general_egress");
+  return bad("egress_profile is allowlist_domains, protocol_limited or metered_general_egress");
 }
 
 /// session_token, session_token_sha256, or both when they agree.
@@ -148,8 +147,8 @@ Result<std::uint64_t> parse_number(const json::object& from, std::string_view na
 
 Result<void> check_names(const json::object& from) {
   constexpr std::string_view kKnown[] = {
-      "session_id",           "session_token",         "session_token_sha256",
-      "egress_profile",       "destination_policy_id", "allowed_destinations",
+      "session_id",           "session_token",           "session_token_sha256",
+      "egress_profile",       "destination_policy_id",   "allowed_destinations",
       "bandwidth_limit_mbps", "expires_at_epoch_seconds"};
   for (const auto& member : from) {
     const std::string_view name(member.key().data(), member.key().size());
@@ -172,8 +171,7 @@ Result<Session> parse_session(const json::value& value) {
   PHASE_TRY(out.egress, parse_egress(*from));
   PHASE_TRY(out.allowed, parse_rules(*from));
   if (from->contains("destination_policy_id")) {
-    const json::string* const policy =
-        text_in(*from, "destination_policy_id", kSessionIdBytesMax);
+    const json::string* const policy = text_in(*from, "destination_policy_id", kSessionIdBytesMax);
     if (policy == nullptr) return bad("destination_policy_id is a text of 1 to 128 bytes");
     out.policy = view(*policy);
   }

@@ -50,8 +50,8 @@ TEST(GatewaySessions, AreReadAsAListOrAsTheCoordinatorAnswersThem) {
   hashed.erase("session_token");
   hashed["session_token_sha256"] = sha256(as_bytes("cs_secret")).hex();
   hashed["bandwidth_limit_mbps"] = 25;
-  const auto answer = parse_sessions(
-      json::serialize(json::object{{"sessions", json::array{hashed}}}));
+  const auto answer =
+      parse_sessions(json::serialize(json::object{{"sessions", json::array{hashed}}}));
   ASSERT_TRUE(answer) << answer.error().text();
   EXPECT_EQ(answer->front().token, session.token);
   EXPECT_EQ(answer->front().mbps, 25U);
@@ -76,11 +76,12 @@ TEST(GatewaySessions, WhatIsNotUnderstoodIsRefusedByName) {
   EXPECT_NE(broken("bandwidth_limit_mbps", 1.5).find("bandwidth"), std::string::npos);
   EXPECT_NE(broken("expires_at_epoch_seconds", -1).find("expires"), std::string::npos);
   EXPECT_NE(broken("expires_at_epoch_seconds", UINT64_MAX).find("expires"), std::string::npos);
-  for (const char* rule : {"*", "*.", "", "a b", "*.192.0.2.1", "http://a", "a/b", "a.*.b", "127.1"}) {
+  for (const char* rule :
+       {"*", "*.", "", "a b", "*.192.0.2.1", "http://a", "a/b", "a.*.b", "127.1"}) {
     EXPECT_NE(broken("allowed_destinations", json::array{rule}), "taken") << rule;
   }
-  for (const char* text : {"", "{", "1", "{}", R"({"sessions":1})", "[1]", "[{}]",
-                           R"({"sessions":[],"x":1})"}) {
+  for (const char* text :
+       {"", "{", "1", "{}", R"({"sessions":1})", "[1]", "[{}]", R"({"sessions":[],"x":1})"}) {
     EXPECT_FALSE(parse_sessions(text)) << text;
   }
   EXPECT_FALSE(parse_sessions(json::serialize(json::array{entry(), entry()}))) << "twice";
@@ -93,11 +94,37 @@ TEST(GatewayDestination, HasOneSpelling) {
   EXPECT_TRUE(to("192.0.2.1:80").is_address);
   EXPECT_EQ(to("[2001:DB8:0::1]:80").text(), "[2001:db8::1]:80");
   EXPECT_FALSE(to("localhost:1").is_address);
-  for (const char* text :
-       {"", ":", "a", "a:", ":1", "a:0", "a:65536", "a:-1", "a:+1", "a: 1", "a:1 ", "::1:80",
-        "[a]:1", "[::1]", "[::1]:", "127.1:80", "2130706433:80", "0x7f000001:80", "0x7f.1:80",
-        "a.1:80", "a..b:80", ".a:80", "a b:80", "a\n:80", "fe80::1%eth0:80", "[fe80::1%1]:80",
-        "a@b:80", "a/b:80", "1.2.3.4.5:80", "0177.0.0.1:80", "\xC3\xA9.org:80"}) {
+  for (const char* text : {"",
+                           ":",
+                           "a",
+                           "a:",
+                           ":1",
+                           "a:0",
+                           "a:65536",
+                           "a:-1",
+                           "a:+1",
+                           "a: 1",
+                           "a:1 ",
+                           "::1:80",
+                           "[a]:1",
+                           "[::1]",
+                           "[::1]:",
+                           "127.1:80",
+                           "2130706433:80",
+                           "0x7f000001:80",
+                           "0x7f.1:80",
+                           "a.1:80",
+                           "a..b:80",
+                           ".a:80",
+                           "a b:80",
+                           "a\n:80",
+                           "fe80::1%eth0:80",
+                           "[fe80::1%1]:80",
+                           "a@b:80",
+                           "a/b:80",
+                           "1.2.3.4.5:80",
+                           "0177.0.0.1:80",
+                           "\xC3\xA9.org:80"}) {
     EXPECT_FALSE(parse_destination(text)) << text;
   }
   EXPECT_FALSE(parse_destination(std::string(kLabelBytesMax + 1, 'a') + ":80"));
@@ -105,8 +132,8 @@ TEST(GatewayDestination, HasOneSpelling) {
 }
 
 TEST(GatewayDestination, IsAllowedByTheSessionsRules) {
-  const Session listed = session_of(Egress::allowlist_domains,
-                                    {"example.org", "*.example.net", "192.0.2.1"});
+  const Session listed =
+      session_of(Egress::allowlist_domains, {"example.org", "*.example.net", "192.0.2.1"});
   EXPECT_TRUE(listed.allows(to("EXAMPLE.org:443")));
   EXPECT_TRUE(listed.allows(to("example.net:443")));
   EXPECT_TRUE(listed.allows(to("a.b.example.net:443")));
@@ -164,27 +191,55 @@ TEST(SessionBook, DoesNotTellWhichPartWasWrong) {
 
 TEST(GatewayAddress, OnlyThePublicInternetIsPublic) {
   const auto is = [](const char* text) { return is_public(boost::asio::ip::make_address(text)); };
-  for (const char* text :
-       {"0.0.0.0", "10.1.2.3", "100.64.0.1", "100.127.255.255", "127.0.0.1", "127.255.255.255",
-        "169.254.169.254", "172.16.0.1", "172.31.255.255", "192.0.0.1", "192.0.2.1", "192.168.1.1",
-        "198.18.0.1", "198.51.100.1", "203.0.113.9", "224.0.0.1", "240.0.0.1", "255.255.255.255",
-        "::", "::1", "::ffff:127.0.0.1", "::ffff:10.0.0.1", "::127.0.0.1", "fe80::1", "fec0::1",
-        "fc00::1", "fd12::1", "ff02::1", "2001:db8::1", "2001::1", "2002:7f00:1::1",
-        "64:ff9b::7f00:1", "64:ff9b::a00:1", "64:ff9b:1::1", "100::1", "3fff::1"}) {
+  for (const char* text : {"0.0.0.0",
+                           "10.1.2.3",
+                           "100.64.0.1",
+                           "100.127.255.255",
+                           "127.0.0.1",
+                           "127.255.255.255",
+                           "169.254.169.254",
+                           "172.16.0.1",
+                           "172.31.255.255",
+                           "192.0.0.1",
+                           "192.0.2.1",
+                           "192.168.1.1",
+                           "198.18.0.1",
+                           "198.51.100.1",
+                           "203.0.113.9",
+                           "224.0.0.1",
+                           "240.0.0.1",
+                           "255.255.255.255",
+                           "::",
+                           "::1",
+                           "::ffff:127.0.0.1",
+                           "::ffff:10.0.0.1",
+                           "::127.0.0.1",
+                           "fe80::1",
+                           "fec0::1",
+                           "fc00::1",
+                           "fd12::1",
+                           "ff02::1",
+                           "2001:db8::1",
+                           "2001::1",
+                           "2002:7f00:1::1",
+                           "64:ff9b::7f00:1",
+                           "64:ff9b::a00:1",
+                           "64:ff9b:1::1",
+                           "100::1",
+                           "3fff::1"}) {
     EXPECT_FALSE(is(text)) << text;
   }
   for (const char* text : {"1.1.1.1", "100.63.255.255", "100.128.0.1", "172.15.0.1", "172.32.0.1",
-                           "223.255.255.255", "2606:4700::1111", "2a00:1450::1",
-                           "::ffff:8.8.8.8", "64:ff9b::808:808", "2002:808:808::1"}) {
+                           "223.255.255.255", "2606:4700::1111", "2a00:1450::1", "::ffff:8.8.8.8",
+                           "64:ff9b::808:808", "2002:808:808::1"}) {
     EXPECT_TRUE(is(text)) << text;
   }
 }
 
 RC_GTEST_PROP(TokenBucket, NeverLetsMoreThroughThanItsRate, ()) {
   const auto rate = *rc::gen::inRange<std::uint64_t>(1'000, 100'000'000);
-  const auto pieces =
-      *rc::gen::nonEmpty(rc::gen::container<std::vector<std::uint64_t>>(
-          rc::gen::inRange<std::uint64_t>(1, 16'385)));
+  const auto pieces = *rc::gen::nonEmpty(
+      rc::gen::container<std::vector<std::uint64_t>>(rc::gen::inRange<std::uint64_t>(1, 16'385)));
   TokenBucket bucket(rate);
   Instant now{0};
   std::uint64_t sent = 0;
@@ -192,8 +247,8 @@ RC_GTEST_PROP(TokenBucket, NeverLetsMoreThroughThanItsRate, ()) {
     now = now + bucket.take(piece, now);
     sent += piece;
     const double seconds = std::chrono::duration<double>(now - Instant{0}).count();
-    const double most =
-        static_cast<double>(std::max(rate / 10, kBurstBytesMin)) + seconds * static_cast<double>(rate);
+    const double most = static_cast<double>(std::max(rate / 10, kBurstBytesMin)) +
+                        seconds * static_cast<double>(rate);
     RC_ASSERT(static_cast<double>(sent) <= most * 1.000001 + 1);
   }
 }

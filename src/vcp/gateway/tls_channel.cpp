@@ -1,4 +1,5 @@
-// TLS over memory: Asio's own stream cannot half-close, since its shutdown waits for the other side.
+// TLS over memory: Asio's own stream cannot half-close, since its shutdown waits for the other
+// side.
 #include <algorithm>
 #include <array>
 #include <chrono>
@@ -44,9 +45,7 @@ class Session : public std::enable_shared_from_this<Session> {
     ::SSL_set_bio(ssl_.get(), in_, out_);  // takes both over
     ::SSL_set_accept_state(ssl_.get());
   }
-  [[nodiscard]] bool good() const {
-    return ssl_ != nullptr && in_ != nullptr && out_ != nullptr;
-  }
+  [[nodiscard]] bool good() const { return ssl_ != nullptr && in_ != nullptr && out_ != nullptr; }
 
   Task<Result<void>> shake_hands() {
     while (true) {
