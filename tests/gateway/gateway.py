@@ -513,8 +513,7 @@ class Encrypted(GatewayCase):
         self.assertEqual(said.decode(), f"4 {hashlib.sha256(b'four').hexdigest()}")
         gateway.wait("relay 1 ended: .*reason=closed")
 
-    def test_the_end_is_said_to_a_client_whose_window_is_full(self):
-        """The last bytes and close_notify find no room until the relay is long over."""
+    def test_a_slow_client_gets_all_and_is_told_the_end(self):
         self.sessions(session("a"))
         gateway = self.start()
         data = os.urandom(LARGE) * 8

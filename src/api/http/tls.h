@@ -43,7 +43,7 @@ class Tls {
   [[nodiscard]] const std::vector<std::string>& names() const noexcept;
   /// "Nov 20 12:00:00 2026 GMT"
   [[nodiscard]] const std::string& expires() const noexcept;
-  /// For this folder.
+  /// For whoever accepts connections with it; as long as the next `reload`, unless held.
   [[nodiscard]] boost::asio::ssl::context& context() noexcept;
 
  private:

@@ -42,10 +42,11 @@ void Relay::cut(End why) {
 
 void Relay::set_expiry(UtcTime expires) {
   options_.expires = expires;
-  if (!over_) watch();
+  watch();
 }
 
 void Relay::watch() {
+  if (over_) return;
   const Instant now = clock_.now();
   const UtcTime utc = clock_.now_utc();
   if (utc >= options_.expires) return cut(End::expired);
