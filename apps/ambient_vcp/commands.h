@@ -33,6 +33,7 @@ inline constexpr const char* kAgent = "ambient-vcp/" PHASE_VERSION;
 /// --data-dir, else <data>/ambient-vcp/clusters/<cluster id>; absolute; not made.
 [[nodiscard]] Result<std::filesystem::path> coordinator_folder(const CoordinatorFlags& flags);
 /// Errors: those of parse_url, with what to do.
+[[nodiscard]] Result<http_client::Url> coordinator_url(const std::string& text);
 /// One or more, with commas between: those of several coordinators on one database.
 [[nodiscard]] Result<std::vector<http_client::Url>> coordinator_urls(const std::string& text);
 

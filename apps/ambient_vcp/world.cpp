@@ -55,8 +55,6 @@ Result<fs::path> coordinator_folder(const CoordinatorFlags& flags) {
   return base / "clusters" / flags.cluster_id;
 }
 
-namespace {
-
 Result<http_client::Url> coordinator_url(const std::string& text) {
   Result<http_client::Url> url = http_client::parse_url(text);
   if (url) return url;
@@ -67,8 +65,6 @@ Result<http_client::Url> coordinator_url(const std::string& text) {
                    : "--coordinator-url http://HOST:3000, or VCP_API_URL";
   return fail(std::move(error));
 }
-
-}  // namespace
 
 Result<std::vector<http_client::Url>> coordinator_urls(const std::string& text) {
   std::vector<http_client::Url> out;
