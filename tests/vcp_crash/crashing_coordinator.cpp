@@ -71,7 +71,7 @@ int run(char** argv, Death of_journal) {
   asio::co_spawn(
       context,
       [&]() -> Task<void> {
-        server = co_await Server::start(world, *std::move(options), broken);
+        server = co_await Server::start(std::move(world), *std::move(options), broken);
         if (!server) co_return context.stop();
         std::cout << "code " << (*server)->bootstrap_code() << "\nready" << std::endl;
       },

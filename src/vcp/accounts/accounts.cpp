@@ -215,7 +215,7 @@ std::string Accounts::uuid_of_key(std::string_view user, std::string_view key) c
   raw[6] = static_cast<std::uint8_t>((raw[6] & 0x0f) | 0x80);  // RFC 9562 §5.8
   raw[8] = static_cast<std::uint8_t>((raw[8] & 0x3f) | 0x80);
   std::string out = to_hex(ByteView(raw).first(16));
-  for (const std::size_t place : {20, 16, 12, 8}) {
+  for (const std::size_t place : {20U, 16U, 12U, 8U}) {
     out.insert(place, "-");
   }
   return out;

@@ -318,7 +318,9 @@ TEST_F(DatabaseJournalTest, ACopyTakenWhileItIsWrittenIsWhole) {
   asio::co_spawn(
       context_,
       [&]() -> Task<void> {
-        for (int i = 0; !copied; ++i) {
+        int i = -1;
+        while (!copied) {
+          ++i;
           Batch batch;
           batch.tasks.push_back(task_row("t" + std::to_string(i), "u"));
           batch.entries.push_back(grant(book, "u" + std::to_string(i), 5));
