@@ -238,6 +238,11 @@ INSTANTIATE_TEST_SUITE_P(Links, Bandwidth,
                                            LinkShape{1ms, 125'000'000}, LinkShape{5ms, 125'000},
                                            LinkShape{60ms, 1'250'000}));
 
+TEST(FleetBandwidth, TheNarrowerWayCounts) {
+  EXPECT_EQ((MeasuredBandwidth{1'000, 50}).effective_kbps(), 50U);
+  EXPECT_EQ((MeasuredBandwidth{40, 1'000}).effective_kbps(), 40U);
+}
+
 TEST_F(FleetSession, ALinkTooSlowToMeasureIsNotCalledFast) {
   Node node(*this, "one", {1ms, 10'000});  // 80 kbit/s: the smallest probe takes 6.5 s
   start(node);

@@ -87,6 +87,15 @@ TEST(Ledger, AChangedEntryBreaksTheChain) {
   changed = entries;
   changed.erase(changed.begin() + 1);
   EXPECT_EQ(check(changed), 3U) << "a gap";
+  // What is chained well may still say what cannot be.
+  changed = entries;
+  changed[3].sequence = 5;
+  changed[3].hash = entry_hash(changed[3]);
+  EXPECT_EQ(check(changed), 5U) << "its number";
+  changed = entries;
+  changed[3].transfer = transfer(TransferKind::pay, "user:1", "user:2", 2);
+  changed[3].hash = entry_hash(changed[3]);
+  EXPECT_EQ(check(changed), 4U) << "user:1 holds one credit";
 }
 
 TEST(Ledger, RefusesLinesThatAreNoEntries) {

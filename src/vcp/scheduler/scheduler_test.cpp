@@ -134,6 +134,20 @@ TEST_F(SchedulerTest, EveryRequirementIsHonoured) {
   }
 }
 
+TEST_F(SchedulerTest, ANodeOfAnotherTypeIsNotAsked) {
+  PlaceableNode other = node("gateway");
+  other.type = "gateway";
+  put(other);
+  add("t");
+  EXPECT_TRUE(places().empty());
+  PlaceableNode any = node("any");
+  any.type = "any";
+  put(any);
+  const auto placed = places();
+  ASSERT_EQ(placed.size(), 1U);
+  EXPECT_EQ(placed[0].node, "any");
+}
+
 TEST_F(SchedulerTest, AnUnknownLatencyIsNotAShortOne) {
   PlaceableNode unknown = node("unknown");
   unknown.latency_us.reset();
