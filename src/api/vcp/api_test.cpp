@@ -207,9 +207,39 @@ TEST_F(ApiTest, TasksAreSubmittedListedAndCancelledByTheirOwners) {
   EXPECT_EQ(get("/api/v1/tasks?status=running", ada).json().as_array().size(), 0U);
   EXPECT_EQ(get("/api/v1/tasks?status=lost", ada).status, 422);
   EXPECT_EQ(get(path + "/receipts", ada).json().at(0).at("verdict"), "verified");
+  EXPECT_EQ(get(path + "/receipts", bob).status, 404);
   EXPECT_EQ(ask("DELETE", path, {}, bob).status, 404);
   EXPECT_EQ(ask("DELETE", path, {}, ada).status, 200);
   EXPECT_EQ(get(path, ada).text("status"), "cancelled");
+}
+
+TEST_F(ApiTest, WhatATaskRequiresComesThrough) {
+  start();
+  const std::string ada = sign_up("ada");
+  std::string task{kTask};
+  const std::string_view old =
+      R"("min_nodes":1,"max_execution_time_sec":60,"require_gpu":false,"require_proof":false)";
+  task.replace(task.find(old), old.size(),
+               R"("min_nodes":3,"max_execution_time_sec":61,"require_gpu":true,)"
+               R"("require_proof":false,"min_health_score":0.25,"min_bandwidth_mbps":12.5,)"
+               R"("max_latency_ms":7.5,"cpu_cores":6,"memory_gb":1.5,"region":"eu-central",)"
+               R"("deadline":"2099-01-01T00:00:00Z")");
+  task.insert(task.size() - 1, R"(,"bid":77)");
+  const Got got = ask("POST", "/api/v1/tasks", task, ada);
+  ASSERT_EQ(got.status, 201) << got.body;
+  const Requirements& wants = fleet_.last_submission.requirements;
+  EXPECT_EQ(wants.min_nodes, 3U);
+  EXPECT_EQ(wants.max_execution_seconds, 61U);
+  EXPECT_TRUE(wants.gpu);
+  EXPECT_EQ(wants.health_min_permille, 250U);
+  EXPECT_EQ(wants.bandwidth_kbps_min, 12'500U);
+  EXPECT_EQ(wants.latency_us_max, 7'500U);
+  EXPECT_EQ(wants.cpu_cores, 6U);
+  EXPECT_EQ(wants.memory_mb, 1'536U);
+  EXPECT_EQ(wants.region, "eu-central");
+  ASSERT_TRUE(wants.deadline.has_value());
+  EXPECT_EQ(wants.deadline->unix_ms, 4'070'908'800'000U);
+  EXPECT_EQ(fleet_.last_submission.bid, 77U);
 }
 
 TEST_F(ApiTest, ListsComeInPages) {
@@ -300,6 +330,10 @@ TEST_F(ApiTest, ModulesOfFiftyMegabytesGoThroughAndNoLarger) {
   task.replace(task.find(old), old.size(), to_base64(as_bytes(module)));
   EXPECT_EQ(ask("POST", "/api/v1/tasks", task, ada).status, 201);
   EXPECT_EQ(fleet_.last_submission.module->size(), module.size());
+  std::string larger{kTask};
+  larger.replace(larger.find(old), old.size(), to_base64(as_bytes(module + "x")));
+  const Got refused = ask("POST", "/api/v1/tasks", larger, ada);
+  EXPECT_EQ(refused.status, 413) << refused.body;
   EXPECT_EQ(ask("POST", "/api/v1/modules", module).status, 401) << "not read from strangers";
 }
 
@@ -383,7 +417,12 @@ TEST_F(ApiTest, AFailedSubmissionLeavesItsKeyFree) {
   const Got refused = ask("POST", "/api/v1/tasks", kTask, once);
   EXPECT_EQ(refused.status, 402);
   EXPECT_EQ(refused.text("error"), "insufficient_credits");
-  EXPECT_EQ(ask("POST", "/api/v1/tasks", kTask, once).status, 201);
+  const Got taken = ask("POST", "/api/v1/tasks", kTask, once);
+  EXPECT_EQ(taken.status, 201);
+  // What was submitted and never answered is found again: its id is made of its key.
+  std::string id;
+  loop_.run([&] { id = accounts_->uuid_of_key(fleet_.last_owner, "k-1"); });
+  EXPECT_EQ(taken.text("task_id"), id);
 }
 
 TEST_F(ApiTest, TooManyRequestsAreToldWhenToComeBack) {

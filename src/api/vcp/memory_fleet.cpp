@@ -141,6 +141,7 @@ Task<Result<TaskView>> MemoryFleet::submit(Submission submission, UserId owner) 
   task.reason = "no node is online";
   task.escrowed = submission.bid.value_or(10);
   last_submission = std::move(submission);
+  last_owner = owner;
   tasks_.push_front(task);
   say("task", owner, task.spec.id, R"({"status":"pending"})");
   co_return task;

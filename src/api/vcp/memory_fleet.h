@@ -19,6 +19,7 @@ class MemoryFleet final : public Fleet {
   void add_output(const TaskId& id, std::string json);
   std::size_t submissions = 0;
   Submission last_submission;
+  UserId last_owner;
   std::optional<Error> refusal;  ///< of the next submission
 
   // ── Fleet ──
