@@ -59,7 +59,10 @@ class MemoryFleet final : public Runner {
     if (manner == Manner::fails || cut.contains(node)) {
       co_return fail(Code::connection_closed, "the connection broke");
     }
-    if (cancel.requested()) co_return fail(Code::cancelled, "cancelled");
+    if (cancel.requested()) {
+      ++cancelled;
+      co_return fail(Code::cancelled, "cancelled");
+    }
     if (commit) {
       watch.committed();
       gate.on_open([&wake] { wake.notify(); });
@@ -69,12 +72,14 @@ class MemoryFleet final : public Runner {
       revealed.push_back(node);
     }
     cancel.on_request(nullptr);
-    co_return result(*spec, node, manner);
+    RunResult done = result(*spec, node, manner);
+    watch.output({job::OutputStream::out, done.out});
+    co_return done;
   }
 
   std::map<NodeName, Manner> manners;
   std::set<NodeName> cut;  ///< what runs there is lost
-  std::size_t started = 0;
+  std::size_t started = 0, cancelled = 0;
   std::vector<NodeName> revealed;
 
  private:
@@ -96,6 +101,46 @@ class MemoryFleet final : public Runner {
   Clock& clock_;
   asio::any_io_executor executor_;
   std::uint64_t dice_ = 0;
+};
+
+/// In memory, and durable only after a while.
+class SlowJournal final : public Journal {
+ public:
+  explicit SlowJournal(Clock& clock) : clock_(clock) {}
+  [[nodiscard]] Task<Result<Loaded>> load() override { return in_.load(); }
+  void append(Batch batch) override { in_.append(std::move(batch)); }
+  [[nodiscard]] Task<Result<void>> settled() override {
+    if (settles > Duration{0}) co_return co_await clock_.sleep_for(settles);
+    co_return Result<void>{};
+  }
+  [[nodiscard]] std::size_t waiting() const override { return in_.waiting(); }
+  [[nodiscard]] Task<Result<std::optional<TaskRow>>> task(TaskId id) override {
+    return in_.task(std::move(id));
+  }
+  [[nodiscard]] Task<Result<std::vector<RunRow>>> runs(TaskId id) override {
+    return in_.runs(std::move(id));
+  }
+  [[nodiscard]] Task<Result<TaskPage>> tasks(TaskQuery query) override {
+    return in_.tasks(std::move(query));
+  }
+  [[nodiscard]] Task<Result<std::vector<Entry>>> entries(std::string account,
+                                                         std::uint64_t sequence,
+                                                         std::size_t limit) override {
+    return in_.entries(std::move(account), sequence, limit);
+  }
+  [[nodiscard]] const std::vector<Entry>& ledger() const noexcept { return in_.ledger(); }
+  [[nodiscard]] const std::map<TaskId, TaskRow>& all_tasks() const noexcept {
+    return in_.all_tasks();
+  }
+  [[nodiscard]] const std::map<TaskId, std::map<std::uint32_t, RunRow>>& all_runs() const noexcept {
+    return in_.all_runs();
+  }
+
+  Duration settles{0};
+
+ private:
+  Clock& clock_;
+  MemoryJournal in_;
 };
 
 /// A coordinator in virtual time.
@@ -177,18 +222,25 @@ class FleetTest : public testing::Test {
       coordinator_->sink().telemetry(name, {});
     }
   }
-  Result<TaskView> submit(std::uint32_t quorum = 1, const UserId& owner = "owner",
-                          std::uint64_t seconds = 60) {
+  static Submission submission(std::uint32_t quorum = 1, std::uint64_t seconds = 60) {
+    Submission out;
+    out.module = Bytes{0, 0x61, 0x73, 0x6D, 1, 0, 0, 0};
+    out.inputs_json = R"({"number":7})";
+    out.requirements.min_nodes = quorum;
+    out.requirements.max_execution_seconds = seconds;
+    return out;
+  }
+  Result<TaskView> submit(const Submission& wanted, const UserId& owner = "owner") {
     Result<TaskView> out = fail(Code::internal, "not submitted");
     play([&]() -> Task<void> {
-      Submission submission;
-      submission.module = Bytes{0, 0x61, 0x73, 0x6D, 1, 0, 0, 0};
-      submission.inputs_json = R"({"number":7})";
-      submission.requirements.min_nodes = quorum;
-      submission.requirements.max_execution_seconds = seconds;
-      out = co_await coordinator_->submit(std::move(submission), owner);
+      Submission copy = wanted;
+      out = co_await coordinator_->submit(std::move(copy), owner);
     });
     return out;
+  }
+  Result<TaskView> submit(std::uint32_t quorum = 1, const UserId& owner = "owner",
+                          std::uint64_t seconds = 60) {
+    return submit(submission(quorum, seconds), owner);
   }
   TaskView task(const TaskId& id) {
     Result<TaskView> out = fail(Code::internal, "not asked");
@@ -214,7 +266,7 @@ class FleetTest : public testing::Test {
   }
 
   simulation::Stage stage_;
-  MemoryJournal journal_;
+  SlowJournal journal_{stage_.clock};
   MemoryModules modules_;
   MemoryFleet fleet_{stage_.clock, stage_.context.get_executor()};
   MemoryFleet own_{stage_.clock, stage_.context.get_executor()};

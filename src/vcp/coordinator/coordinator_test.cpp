@@ -17,12 +17,31 @@ namespace {
 using receipt::Completion;
 using receipt::CompletionKind;
 
+class CoordinatorTest : public FleetTest {
+ protected:
+  NodeView node(const NodeName& name) {
+    Result<NodeView> out = fail(Code::internal, "not asked");
+    play([&]() -> Task<void> { out = co_await coordinator_->node(name); });
+    EXPECT_TRUE(out) << out.error().text();
+    return out.value_or(NodeView{});
+  }
+  double reputation(const NodeName& name) {
+    return node(name).health.reputation.value.value_or(-1);
+  }
+  void change(const NodeName& name, Fleet::NodeChange change) {
+    play([&]() -> Task<void> {
+      const auto changed = co_await coordinator_->change_node(name, change, "owner");
+      EXPECT_TRUE(changed) << changed.error().text();
+    });
+  }
+};
+
 std::size_t count(const TaskView& task, RunState state) {
   return static_cast<std::size_t>(
       std::ranges::count_if(task.runs, [&](const RunView& run) { return run.state == state; }));
 }
 
-TEST_F(FleetTest, ATaskRunsIsPaidAndTheRestGoesBack) {
+TEST_F(CoordinatorTest, ATaskRunsIsPaidAndTheRestGoesBack) {
   CoordinatorOptions options;
   options.audit_permille = 0;
   open(options);
@@ -40,7 +59,7 @@ TEST_F(FleetTest, ATaskRunsIsPaidAndTheRestGoesBack) {
   EXPECT_EQ(done.refunded + done.paid, done.spec.bid);
 }
 
-TEST_F(FleetTest, AQuorumOfThreeFindsTheLiarAndSlashesItsBond) {
+TEST_F(CoordinatorTest, AQuorumOfThreeFindsTheLiarAndSlashesItsBond) {
   open();
   add_node("a");
   add_node("b");
@@ -56,6 +75,8 @@ TEST_F(FleetTest, AQuorumOfThreeFindsTheLiarAndSlashesItsBond) {
   EXPECT_EQ(balance("treasury"), 100U);
   EXPECT_EQ(balance("node:liar"), 0U);
   EXPECT_EQ(balance("node:a"), kRunCredits + 2) << "its fuel counts: the coordinator measured it";
+  EXPECT_LT(reputation("liar"), 0.5) << "less than a node that nothing is known of";
+  EXPECT_GT(reputation("a"), reputation("liar"));
   // Without its bond it is given nothing.
   EXPECT_FALSE(coordinator_->stats().total_nodes != 3);
   const auto next = submit(1);
@@ -63,7 +84,7 @@ TEST_F(FleetTest, AQuorumOfThreeFindsTheLiarAndSlashesItsBond) {
   EXPECT_NE(outcome(next->spec.id).runs.at(0).node, "liar");
 }
 
-TEST_F(FleetTest, NobodyShowsOutputBeforeAllHaveCommitted) {
+TEST_F(CoordinatorTest, NobodyShowsOutputBeforeAllHaveCommitted) {
   open();
   add_node("a");
   add_node("b");
@@ -77,7 +98,7 @@ TEST_F(FleetTest, NobodyShowsOutputBeforeAllHaveCommitted) {
   EXPECT_EQ(fleet_.revealed.size(), 3U);
 }
 
-TEST_F(FleetTest, AMajorityOfLiarsIsFoundOutByTheSecondLook) {
+TEST_F(CoordinatorTest, AMajorityOfLiarsIsFoundOutByTheSecondLook) {
   open();
   add_node("a");
   add_node("l1", Manner::lies);
@@ -92,7 +113,7 @@ TEST_F(FleetTest, AMajorityOfLiarsIsFoundOutByTheSecondLook) {
   EXPECT_NE(done.result_json.find(sha256(as_bytes(R"({"number":7})")).hex()), std::string::npos);
 }
 
-TEST_F(FleetTest, AModuleThatIsNotDeterministicSlashesNobody) {
+TEST_F(CoordinatorTest, AModuleThatIsNotDeterministicSlashesNobody) {
   open();
   own_.manners["coordinator"] = Manner::random;
   add_node("a", Manner::random);
@@ -106,7 +127,7 @@ TEST_F(FleetTest, AModuleThatIsNotDeterministicSlashesNobody) {
   EXPECT_EQ(done.refunded, done.spec.bid);
 }
 
-TEST_F(FleetTest, AnAuditFindsTheLieOfOneNode) {
+TEST_F(CoordinatorTest, AnAuditFindsTheLieOfOneNode) {
   CoordinatorOptions options;
   options.audit_permille = 1'000;
   open(options);
@@ -125,7 +146,7 @@ TEST_F(FleetTest, AnAuditFindsTheLieOfOneNode) {
   EXPECT_EQ(balance("node:liar"), 0U);
 }
 
-TEST_F(FleetTest, AQuorumThatCannotBeHadAnyMoreEndsWithItsReason) {
+TEST_F(CoordinatorTest, AQuorumThatCannotBeHadAnyMoreEndsWithItsReason) {
   open();
   add_node("a");
   add_node("l1", Manner::lies);
@@ -140,7 +161,7 @@ TEST_F(FleetTest, AQuorumThatCannotBeHadAnyMoreEndsWithItsReason) {
   EXPECT_EQ(done.paid + done.refunded, done.spec.bid);
 }
 
-TEST_F(FleetTest, WithoutAnAuditOneNodeIsBelieved) {
+TEST_F(CoordinatorTest, WithoutAnAuditOneNodeIsBelieved) {
   CoordinatorOptions options;
   options.audit_permille = 0;
   open(options);
@@ -151,7 +172,7 @@ TEST_F(FleetTest, WithoutAnAuditOneNodeIsBelieved) {
   EXPECT_EQ(own_.started, 0U);
 }
 
-TEST_F(FleetTest, AFailedRunGoesElsewhere) {
+TEST_F(CoordinatorTest, AFailedRunGoesElsewhere) {
   open();
   add_node("bad", Manner::fails);
   add_node("forger", Manner::forges);
@@ -165,7 +186,7 @@ TEST_F(FleetTest, AFailedRunGoesElsewhere) {
   EXPECT_EQ(balance("node:forger"), 0U);
 }
 
-TEST_F(FleetTest, WhatNobodyCanDoIsGivenUpWithAReason) {
+TEST_F(CoordinatorTest, WhatNobodyCanDoIsGivenUpWithAReason) {
   open();
   add_node("bad", Manner::fails);
   const auto submitted = submit(1);
@@ -177,7 +198,7 @@ TEST_F(FleetTest, WhatNobodyCanDoIsGivenUpWithAReason) {
   EXPECT_TRUE(done.result_json.empty()) << "no result that no node produced";
 }
 
-TEST_F(FleetTest, ASilentNodeLosesItsLease) {
+TEST_F(CoordinatorTest, ASilentNodeLosesItsLease) {
   open();
   add_node("silent", Manner::silent);
   const auto submitted = submit(1, "owner", 10);
@@ -186,9 +207,10 @@ TEST_F(FleetTest, ASilentNodeLosesItsLease) {
   add_node("good");
   const TaskView done = outcome(submitted->spec.id);
   EXPECT_EQ(done.state, TaskState::completed) << done.reason;
+  EXPECT_EQ(done.runs.at(0).reason, "no result within its lease");
 }
 
-TEST_F(FleetTest, AStragglerIsHedged) {
+TEST_F(CoordinatorTest, AStragglerIsHedged) {
   open();
   add_node("fast");
   for (int i = 0; i < 3; ++i) {
@@ -206,12 +228,13 @@ TEST_F(FleetTest, AStragglerIsHedged) {
     EXPECT_EQ(done.state, TaskState::completed);
     hedged = done.runs.size() == 2;
     EXPECT_EQ(count(done, RunState::superseded), hedged ? 1U : 0U);
+    EXPECT_EQ(fleet_.cancelled, hedged ? 1U : 0U) << "who is late need not go on";
     EXPECT_LE(done.paid, kRunCredits + 2);
   }
   EXPECT_TRUE(hedged);
 }
 
-TEST_F(FleetTest, TasksThatWereUnderWayBeginAnewAfterARestart) {
+TEST_F(CoordinatorTest, TasksThatWereUnderWayBeginAnewAfterARestart) {
   CoordinatorOptions options;
   options.audit_permille = 0;
   open(options);
@@ -230,7 +253,7 @@ TEST_F(FleetTest, TasksThatWereUnderWayBeginAnewAfterARestart) {
   EXPECT_EQ(book.sum(), book.granted());
 }
 
-TEST_F(FleetTest, RefusesWhatCannotBe) {
+TEST_F(CoordinatorTest, RefusesWhatCannotBe) {
   open();
   EXPECT_EQ(submit(1).error().code, Code::unavailable) << "no node";
   add_node("a");
@@ -246,7 +269,7 @@ TEST_F(FleetTest, RefusesWhatCannotBe) {
   });
 }
 
-TEST_F(FleetTest, AJoinNeedsTheTokenOnceAndThenTheKey) {
+TEST_F(CoordinatorTest, AJoinNeedsTheTokenOnceAndThenTheKey) {
   open();
   add_node("a");
   play([&]() -> Task<void> {
@@ -267,9 +290,19 @@ TEST_F(FleetTest, AJoinNeedsTheTokenOnceAndThenTheKey) {
     const auto wrong = co_await sink.join(hello, key_of("c"));
     EXPECT_TRUE(wrong && wrong->reason == RefusalReason::token_wrong);
   });
+  change("a", Fleet::NodeChange::reject);
+  add_node("d");
+  change("d", Fleet::NodeChange::remove);
+  play([&]() -> Task<void> {
+    SessionSink& sink = coordinator_->sink();
+    const auto rejected = co_await sink.join(hello_of("a"), key_of("a"));
+    EXPECT_TRUE(rejected && rejected->reason == RefusalReason::rejected);
+    const auto removed = co_await sink.join(hello_of("d"), key_of("d"));
+    EXPECT_TRUE(removed && removed->reason == RefusalReason::unknown_node);
+  });
 }
 
-TEST_F(FleetTest, CancelEndsATaskAndGivesItsBidBack) {
+TEST_F(CoordinatorTest, CancelEndsATaskAndGivesItsBidBack) {
   open();
   add_node("a", Manner::slow);
   const Credits before = balance("user:owner");
@@ -286,7 +319,226 @@ TEST_F(FleetTest, CancelEndsATaskAndGivesItsBidBack) {
   EXPECT_EQ(balance("user:owner"), before);
 }
 
-TEST_F(FleetTest, ACordonedNodeGetsNothingAndADrainedOneGivesItsRunsUp) {
+TEST_F(CoordinatorTest, ATaskIsItsOwnersAlone) {
+  CoordinatorOptions options;
+  options.audit_permille = 0;
+  open(options);
+  add_node("a", Manner::slow);
+  const auto submitted = submit(1);
+  ASSERT_TRUE(submitted);
+  const TaskId id = submitted->spec.id;
+  const auto hidden = [&] {
+    play([&]() -> Task<void> {
+      const auto seen = co_await coordinator_->task(id, "somebody");
+      EXPECT_TRUE(!seen && seen.error().code == Code::not_found);
+      const auto receipts = co_await coordinator_->receipts(id, "somebody");
+      EXPECT_TRUE(!receipts && receipts.error().code == Code::not_found);
+      const auto cancelled = co_await coordinator_->cancel(id, "somebody");
+      EXPECT_TRUE(!cancelled && cancelled.error().code == Code::not_found);
+      TaskFilter filter;
+      filter.owner = "somebody";
+      Page page;
+      const auto listed = co_await coordinator_->tasks(std::move(filter), std::move(page));
+      EXPECT_TRUE(listed && listed->items.empty());
+    });
+  };
+  hidden();
+  play([&]() -> Task<void> {
+    const auto changed =
+        co_await coordinator_->change_node("a", Fleet::NodeChange::remove, "somebody");
+    EXPECT_TRUE(!changed && changed.error().code == Code::not_found);
+  });
+  EXPECT_EQ(outcome(id).state, TaskState::completed) << "a stranger cancelled nothing";
+  hidden();
+  play([&]() -> Task<void> {
+    const auto receipts = co_await coordinator_->receipts(id, "owner");
+    EXPECT_TRUE(receipts && receipts->size() == 1);
+  });
+}
+
+TEST_F(CoordinatorTest, ADeadlineEndsATaskAlsoAfterARestart) {
+  open();
+  add_node("a", Manner::silent);
+  Submission wants = submission();
+  wants.requirements.deadline = UtcTime{stage_.clock.now_utc().unix_ms + 5'000};
+  const auto soon = submit(wants);
+  ASSERT_TRUE(soon);
+  pass(4s);
+  EXPECT_FALSE(is_final(task(soon->spec.id).state));
+  pass(2s);
+  EXPECT_EQ(task(soon->spec.id).reason, "deadline passed");
+  wants.requirements.deadline = UtcTime{stage_.clock.now_utc().unix_ms + 20'000};
+  const auto one = submit(wants), other = submit(wants);
+  ASSERT_TRUE(one && other);
+  pass(10s);
+  EXPECT_FALSE(is_final(task(one->spec.id).state));
+  open();
+  come("a");
+  pass(9s);
+  EXPECT_FALSE(is_final(task(one->spec.id).state));
+  pass(2s);
+  for (const TaskId& id : {one->spec.id, other->spec.id}) {
+    const TaskView late = task(id);
+    EXPECT_EQ(late.state, TaskState::failed);
+    EXPECT_EQ(late.reason, "deadline passed");
+    EXPECT_EQ(late.refunded, late.spec.bid);
+  }
+  EXPECT_FALSE(submit(wants)) << "it has passed already";
+}
+
+TEST_F(CoordinatorTest, WithoutItsBondANodeGetsNothing) {
+  CoordinatorOptions options;
+  options.audit_permille = 1'000;
+  open(options);
+  add_node("liar", Manner::lies);
+  ASSERT_TRUE(submit(1));
+  pass(5s);
+  ASSERT_EQ(balance("bond:liar"), 0U);
+  const std::size_t before = fleet_.started;
+  fleet_.manners["liar"] = Manner::honest;
+  const auto next = submit(1);
+  ASSERT_TRUE(next);
+  pass(120s);
+  EXPECT_EQ(fleet_.started, before);
+  EXPECT_TRUE(task(next->spec.id).runs.empty());
+  change("liar", Fleet::NodeChange::uncordon);
+  EXPECT_EQ(balance("bond:liar"), options.bond);
+  EXPECT_EQ(outcome(next->spec.id).state, TaskState::completed) << "with a new bond it may again";
+}
+
+TEST_F(CoordinatorTest, AHotNodeGetsNothingUntilItHasCooledDownAndThenOneRun) {
+  CoordinatorOptions options;
+  options.audit_permille = 0;
+  open(options);
+  add_node("a", Manner::slow);
+  Telemetry said;
+  said.temperature_millicelsius = 90'000;
+  coordinator_->sink().telemetry("a", said);
+  const auto one = submit(1), other = submit(1);
+  ASSERT_TRUE(one && other);
+  pass(60s);
+  EXPECT_EQ(fleet_.started, 0U) << "its breaker is open";
+  said.temperature_millicelsius = 60'000;
+  coordinator_->sink().telemetry("a", said);
+  pass(10s);
+  EXPECT_EQ(fleet_.started, 1U) << "one run tells whether it is well";
+  EXPECT_EQ(outcome(one->spec.id).state, TaskState::completed);
+  EXPECT_EQ(outcome(other->spec.id).state, TaskState::completed);
+}
+
+TEST_F(CoordinatorTest, NodesAreAskedForWhatTheyHave) {
+  CoordinatorOptions options;
+  options.audit_permille = 0;
+  open(options);
+  add_node("plain");
+  NodeRegistration registration{"able", "us", "compute", 100, 8, 16'000, false, {}};
+  play([&]() -> Task<void> {
+    auto made = co_await coordinator_->register_node(registration, "owner");
+    EXPECT_TRUE(made);
+    Hello hello = hello_of("able");
+    hello.join_token = made->join_token;
+    const auto refused = co_await coordinator_->sink().join(hello, key_of("able"));
+    EXPECT_FALSE(refused);
+    hello.gpu = true;
+    hello.cpu_cores = 16;
+    hello.memory_bytes = 64'000ULL * 1024 * 1024;
+    SessionSink& sink = coordinator_->sink();
+    sink.joined("able", key_of("able"), hello);
+    sink.latency("able", 1ms);
+    sink.bandwidth("able", {900'000, 800'000});
+  });
+  ASSERT_TRUE(coordinator_->set_strategy("round-robin"));
+  const std::vector<std::function<void(Requirements&)>> needs{
+      [](Requirements& r) { r.gpu = true; },
+      [](Requirements& r) { r.region = "us"; },
+      [](Requirements& r) { r.cpu_cores = 9; },
+      [](Requirements& r) { r.memory_mb = 16'001; },
+      [](Requirements& r) { r.bandwidth_kbps_min = 500'001; },
+      [](Requirements& r) { r.latency_us_max = 4'000; },
+  };
+  for (std::size_t i = 0; i < needs.size(); ++i) {
+    for (int again = 0; again < 2; ++again) {
+      Submission wants = submission();
+      needs[i](wants.requirements);
+      coordinator_->sink().latency("able", 1ms);
+      coordinator_->sink().latency("plain", 5ms);
+      const auto made = submit(wants);
+      ASSERT_TRUE(made) << i << made.error().text();
+      const TaskView done = outcome(made->spec.id);
+      ASSERT_EQ(done.state, TaskState::completed) << i;
+      EXPECT_EQ(done.runs.at(0).node, "able") << i;
+    }
+  }
+}
+
+TEST_F(CoordinatorTest, ATaskSubmittedAgainIsTheSameOne) {
+  CoordinatorOptions options;
+  options.audit_permille = 0;
+  open(options);
+  add_node("a");
+  grant("other");
+  Submission wants = submission();
+  wants.id = "7d1c9a52-0000-8000-8000-000000000001";
+  const Credits before = balance("user:owner");
+  const auto first = submit(wants), second = submit(wants);
+  ASSERT_TRUE(first && second);
+  EXPECT_EQ(second->spec.id, wants.id);
+  EXPECT_EQ(balance("user:owner"), before - first->spec.bid) << "paid for once";
+  const auto others = submit(wants, "other");
+  EXPECT_TRUE(!others && others.error().code == Code::already_exists);
+  EXPECT_EQ(outcome(wants.id).state, TaskState::completed);
+  const auto late = submit(wants);
+  ASSERT_TRUE(late);
+  EXPECT_EQ(late->state, TaskState::completed);
+  EXPECT_EQ(fleet_.started, 1U);
+}
+
+TEST_F(CoordinatorTest, NothingIsAnsweredNorToldBeforeItIsDurable) {
+  CoordinatorOptions options;
+  options.audit_permille = 0;
+  open(options);
+  add_node("a");
+  pass(1s);
+  journal_.settles = 10s;
+  const std::uint64_t before = coordinator_->last_event();
+  const Instant began = stage_.clock.now();
+  const auto told = [&](std::string_view name) {
+    const auto events = coordinator_->events_after(before);
+    return std::ranges::any_of(events, [&](const FleetEvent& one) { return one.name == name; });
+  };
+  bool answered = false;
+  stage_.start([&]() -> Task<void> {
+    Submission wants = submission();
+    const auto made = co_await coordinator_->submit(std::move(wants), "owner");
+    EXPECT_TRUE(made);
+    answered = true;
+  });
+  pass(9s);
+  EXPECT_FALSE(answered || told("task") || told("ledger"));
+  pass(20s);
+  EXPECT_TRUE(answered && told("task") && told("ledger"));
+  EXPECT_GE(stage_.clock.now() - began, 10s);
+}
+
+TEST_F(CoordinatorTest, AModuleIsOfFiftyMebibytesAtMost) {
+  open();
+  add_node("a");
+  Bytes module{0, 0x61, 0x73, 0x6D, 1, 0, 0, 0};
+  module.resize(job::kModuleBytesMax);
+  play([&]() -> Task<void> {
+    const auto kept = co_await coordinator_->keep_module(module, "owner");
+    EXPECT_TRUE(kept);
+    module.push_back(0);
+    const auto larger = co_await coordinator_->keep_module(module, "owner");
+    EXPECT_TRUE(!larger && larger.error().code == Code::too_large);
+  });
+  Submission wants = submission();
+  wants.module = module;
+  const auto refused = submit(wants);
+  EXPECT_TRUE(!refused && refused.error().code == Code::too_large);
+}
+
+TEST_F(CoordinatorTest, ACordonedNodeGetsNothingAndADrainedOneGivesItsRunsUp) {
   open();
   add_node("a", Manner::slow);
   const auto submitted = submit(1);
@@ -301,9 +553,16 @@ TEST_F(FleetTest, ACordonedNodeGetsNothingAndADrainedOneGivesItsRunsUp) {
   const TaskView done = outcome(submitted->spec.id);
   EXPECT_EQ(done.state, TaskState::completed);
   EXPECT_EQ(done.runs.back().node, "b");
+  change("b", Fleet::NodeChange::cordon);
+  const auto next = submit(1);
+  ASSERT_TRUE(next);
+  pass(60s);
+  EXPECT_TRUE(task(next->spec.id).runs.empty());
+  change("b", Fleet::NodeChange::uncordon);
+  EXPECT_EQ(outcome(next->spec.id).state, TaskState::completed);
 }
 
-TEST_F(FleetTest, ANodesActivityIsItsJoinsLossesAndBreakersNewestFirst) {
+TEST_F(CoordinatorTest, ANodesActivityIsItsJoinsLossesAndBreakersNewestFirst) {
   open();
   add_node("a");
   SessionSink& sink = coordinator_->sink();
@@ -333,7 +592,7 @@ TEST_F(FleetTest, ANodesActivityIsItsJoinsLossesAndBreakersNewestFirst) {
   EXPECT_TRUE(coordinator_->activity("nobody").empty());
 }
 
-TEST_F(FleetTest, EventsAreNumberedAndWaitable) {
+TEST_F(CoordinatorTest, EventsAreNumberedAndWaitable) {
   CoordinatorOptions options;
   options.audit_permille = 0;
   open(options);
@@ -345,17 +604,22 @@ TEST_F(FleetTest, EventsAreNumberedAndWaitable) {
   outcome(submitted->spec.id);
   std::uint64_t last = before;
   bool completed = false;
+  std::set<std::string> told;
   std::vector<std::string> booked;
   for (const FleetEvent& event : coordinator_->events_after(before)) {
     EXPECT_EQ(event.id, ++last);
     completed = completed || event.json.find("\"completed\"") != std::string::npos;
+    EXPECT_EQ(event.owner, event.name == "node" ? UserId() : submitted->spec.owner) << event.name;
+    told.insert(event.name);
     if (event.name != "ledger") continue;
-    EXPECT_EQ(event.owner, submitted->spec.owner);
     booked.push_back(event.json.find("\"escrow\"") != std::string::npos   ? "escrow"
                      : event.json.find("\"refund\"") != std::string::npos ? "refund"
                                                                           : event.json);
   }
   EXPECT_TRUE(completed);
+  for (const char* name : {"task", "run", "output", "ledger"}) {
+    EXPECT_TRUE(told.contains(name)) << name;
+  }
   EXPECT_EQ(booked, (std::vector<std::string>{"escrow", "refund"}));
 }
 
