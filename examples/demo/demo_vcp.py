@@ -47,11 +47,12 @@ class Fleet:
         self.processes = {}
         self.url = self.token = self.code = None
 
-    def start(self, name, command, env=None):
-        log = open(self.folder / f"{name}.log", "wb")
-        self.processes[name] = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT,
-                                                stdin=subprocess.DEVNULL, env=env)
-        log.close()
+    def start(self, name, command, env=None, stdin=subprocess.DEVNULL):
+        with open(self.folder / f"{name}.log", "wb") as log:
+            self.processes[name] = subprocess.Popen(
+                [str(word) for word in command], stdout=log, stderr=subprocess.STDOUT, stdin=stdin,
+                env=env)
+        return self.processes[name]
 
     def log(self, name):
         return (self.folder / f"{name}.log").read_text(errors="replace")

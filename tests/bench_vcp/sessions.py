@@ -17,47 +17,32 @@ import os
 import pathlib
 import re
 import secrets
-import shutil
-import subprocess
 import sys
-import tempfile
 import threading
 import time
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "examples" / "demo"))
+
+from demo_vcp import Fleet  # noqa: E402
+from lab import LabError  # noqa: E402
 
 PER_OWNER = 900       # nodes that the first credits of an account bond
 PER_PROCESS = 900     # of a crowd; each member has some ten descriptors and two threads
 HEARTBEAT_MS = 5000
-READY_SECONDS_MAX = 60
 JOIN_SECONDS_MAX = 400
 REGISTERING = 8
 TASKS_EACH = 5
 TICKS = os.sysconf("SC_CLK_TCK")
 
 
-class Bench:
-    def __init__(self, build, folder):
-        self.bin, self.build, self.folder = build / "bin", build, folder
-        self.processes, self.port = [], None
+class Bench(Fleet):
+    """Asks often: over one connection of each thread, with paths below /api/v1."""
+
+    def __init__(self, build):
+        super().__init__(build / "bin", build / "examples")
+        self.build, self.port = build, None
         self.links = threading.local()
-
-    def start(self, name, command, env=None, stdin=None):
-        with open(self.folder / f"{name}.log", "wb") as log:
-            process = subprocess.Popen([str(word) for word in command], stdout=log, stderr=log,
-                                       stdin=stdin or subprocess.DEVNULL, env=env)
-        self.processes.append(process)
-        return process
-
-    def log(self, name):
-        return (self.folder / f"{name}.log").read_text(errors="replace")
-
-    def wait_log(self, name, pattern):
-        deadline = time.monotonic() + READY_SECONDS_MAX
-        while time.monotonic() < deadline:
-            found = re.search(pattern, self.log(name))
-            if found:
-                return found
-            pause(0.05)
-        sys.exit(f"{name} did not say {pattern}: {self.log(name)[-1000:]}")
 
     def ask(self, method, path, body=None, token=None, module=None):
         headers = {"Authorization": f"Bearer {token}"} if token else {}
@@ -78,16 +63,6 @@ class Bench:
         if answer.status >= 300:
             sys.exit(f"{method} {path}: {answer.status} {text[:300]}")
         return json.loads(text)
-
-    def close(self):
-        for process in self.processes:
-            process.terminate()
-        for process in self.processes:
-            try:
-                process.wait(10)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
 
 
 def pause(seconds):
@@ -134,7 +109,7 @@ def joined(bench, crowds):
 
 
 def run_tasks(bench, token, busy):
-    module = (bench.build / "examples" / "hello.wasm").read_bytes()
+    module = (bench.examples / "hello.wasm").read_bytes()
     sha = bench.ask("POST", "/modules", token=token, module=module)["sha256"]
     began = time.monotonic()
     tasks = [bench.ask("POST", "/tasks", {
@@ -158,7 +133,7 @@ def measure(bench, nodes, busy):
     for tier in ("AUTH", "NODE", "TASK", "GENERAL", "READ"):
         env[f"RATE_LIMIT_{tier}_RPM"] = env[f"RATE_LIMIT_{tier}_BURST"] = "1000000"
     coordinator = bench.start("coordinator", [
-        bench.bin / "ambient-vcp", "coordinator", "--listen", "127.0.0.1:0", "--mesh-listen",
+        bench.programs / "ambient-vcp", "coordinator", "--listen", "127.0.0.1:0", "--mesh-listen",
         "/ip4/127.0.0.1/tcp/0", "--data-dir", bench.folder / "coordinator", "--heartbeat-ms",
         HEARTBEAT_MS, "--log-level", "warn"], env)
     code = bench.wait_log("coordinator", r"One-time code: (\S+)").group(1)
@@ -184,7 +159,7 @@ def measure(bench, nodes, busy):
                         stdin=lines)
         crowds.append(f"crowd{first}")
     for name, join_token in busy_tokens.items():
-        bench.start(name, [bench.bin / "ambient-vcp", "node", "--id", name, "--region", "busy",
+        bench.start(name, [bench.programs / "ambient-vcp", "node", "--id", name, "--region", "busy",
                            "--coordinator-url", f"http://127.0.0.1:{bench.port}", "--join-token",
                            join_token, "--data-dir", bench.folder / name, "--jobs", "1",
                            "--log-level", "warn"])
@@ -217,13 +192,13 @@ def main():
     parser.add_argument("--build", type=pathlib.Path, default=pathlib.Path("build"))
     parser.add_argument("--nodes", type=int, default=1000)
     options = parser.parse_args()
-    folder = pathlib.Path(tempfile.mkdtemp(prefix="phase-sessions-"))
-    bench = Bench(options.build.resolve(), folder)
+    bench = Bench(options.build.resolve())
     try:
         measure(bench, options.nodes, max(1, options.nodes // 100))
+    except LabError as problem:
+        sys.exit(str(problem))
     finally:
         bench.close()
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 if __name__ == "__main__":
