@@ -256,7 +256,7 @@ Task<Result<http::Reply>> add_key(Call& call) {
 }
 
 Task<Result<http::Reply>> remove_key(Call& call) {
-  const std::string id = call.parameter(0);
+  const std::string& id = call.parameter(0);
   const auto gone = co_await call.accounts().revoke_key(call.who.user, id);
   PHASE_CO_TRY_VOID(gone);
   co_return answer_json(200, json::object{{"message", "the API key is revoked"}, {"key_id", id}});
