@@ -140,6 +140,7 @@ Schema run() {
 
 Schema texts(std::string name, const std::vector<std::string>& fields) {
   std::vector<Field> out;
+  out.reserve(out.size() + fields.size());
   for (const std::string& field : fields) {
     out.push_back({field, text()});
   }
