@@ -150,13 +150,14 @@ Result<Keys> coordinator_keys(const CoordinatorFlags& flags, const std::string& 
     return vcp::fleet_keys(secret);
   }
   PHASE_TRY(auto key, identity::load_or_create_key(folder / "coordinator.key", random));
-  return Keys{std::move(key), {}, {}};
+  return Keys{std::move(key), {}, {}, {}};
 }
 
 /// How this coordinator stands beside others on one database.
 struct Sharing {
   vcp::Lease::Options lease;
   vcp::FrontAddress listen;
+  vcp::FrontKey key{};
 };
 
 /// The first of these that is a PostgreSQL URL, --database before all; names in braces were left
@@ -174,8 +175,7 @@ std::string database_url(const CoordinatorFlags& flags) {
   return {};
 }
 
-Result<Sharing> sharing(const CoordinatorFlags& flags, std::string url,
-                        const identity::PublicKey& fleet) {
+Result<Sharing> sharing(const CoordinatorFlags& flags, std::string url, const Keys& keys) {
   PHASE_TRY(const Address api, listen_address(flags));
   Sharing out;
   out.listen = {api.host, api.port};
@@ -194,7 +194,8 @@ Result<Sharing> sharing(const CoordinatorFlags& flags, std::string url,
   ::gethostname(host.data(), host.size() - 1);
   out.lease.holder = printable(host.data()) + " " + std::to_string(::getpid());
   out.lease.url = std::move(url);
-  out.lease.fleet = fleet;
+  out.lease.fleet = keys.coordinator.public_key();
+  out.key = keys.front;
   return out;
 }
 
@@ -210,7 +211,7 @@ class CoordinatorDaemon {
                                  .can_drain = [this] { return server_ || front_; },
                                  .drain = [this] { return drain(); }});
     if (shared) lease_ = std::make_unique<vcp::Lease>(world_.executor, shared->lease);
-    auto work = shared ? live_shared(std::move(options), shared->listen) : live(std::move(options));
+    auto work = shared ? live_shared(std::move(options), *shared) : live(std::move(options));
     asio::co_spawn(context_, std::move(work), [](const std::exception_ptr& error) {
       if (error) std::rethrow_exception(error);  // a bug of ours: ends the process with its text
     });
@@ -233,8 +234,8 @@ class CoordinatorDaemon {
   }
 
   /// Beside others on one database: hands connections on to whoever leads, until this one does.
-  Task<void> live_shared(vcp::ServerOptions options, vcp::FrontAddress listen) {
-    auto front = vcp::Front::start(world_.executor, world_.clock, listen);
+  Task<void> live_shared(vcp::ServerOptions options, Sharing shared) {
+    auto front = vcp::Front::start(world_.executor, world_.clock, shared.listen, shared.key);
     if (!front) co_return end(front.error());
     front_ = *std::move(front);
     const std::function<void(const vcp::Leader&)> heard = [this](const vcp::Leader& leader) {
@@ -345,7 +346,10 @@ Result<int> coordinator_command(const CommandLine& line) {
   options.accounts.secret = keys.accounts_secret;
   std::optional<Sharing> shared;
   if (!url.empty()) {
-    PHASE_TRY(shared, sharing(flags, url, keys.coordinator.public_key()));
+    PHASE_TRY(shared, sharing(flags, url, keys));
+    options.api.introduced = [key = keys.front](std::string_view begin) {
+      return vcp::introduced(key, begin);
+    };
   }
   log->info("Ambient VCP coordinator: Cluster ID {}, Strategy {}, key {}",
             printable(flags.cluster_id), flags.strategy, keys.coordinator.peer_id().text());

@@ -1,10 +1,13 @@
 """Several coordinators on one PostgreSQL server: one leads, each can be asked, each can die."""
 
 import concurrent.futures
+import http.client
+import json
 import os
 import pathlib
 import re
 import signal
+import socket
 import sys
 import unittest
 
@@ -120,6 +123,27 @@ class ScaleOut(LabTest):
         for one in accepted:
             self.assertEqual(lab.finish(one)["status"], "completed")
         self.check_ledger(accepted)
+
+    def test_the_leader_knows_whose_request_was_handed_on(self):
+        lab = self.lab
+        self.begin()
+        wrong = json.dumps({"username": "nobody", "password": "wrong-password"})
+        for name, source in (("a", "127.0.0.2"), ("b", "127.0.0.3")):
+            link = http.client.HTTPConnection("127.0.0.1", self.ports[name], timeout=30,
+                                              source_address=(source, 0))
+            link.request("POST", "/api/v1/auth/login", wrong,
+                         {"Content-Type": "application/json"})
+            self.assertEqual(link.getresponse().status, 401)
+            link.close()
+        def noted():
+            log = lab.ask("GET", "/api/v1/admin/audit-log?limit=50")
+            return {"127.0.0.2", "127.0.0.3"} <= {entry["address"] for entry in log}
+        wait_until("both are noted by their own address", noted)
+        # Nobody else can say so.
+        with socket.create_connection(("127.0.0.1", self.ports["a"]), timeout=30) as forged:
+            forged.sendall(b"\0PHASE/1 127.0.0.9 " + b"0" * 64 + b"\nGET /api/v1/health HTTP/1.1\r\n"
+                           b"Host: 127.0.0.1\r\n\r\n")
+            self.assertEqual(forged.recv(100), b"")
 
     def test_one_that_hangs_is_replaced_and_cannot_write_any_more(self):
         lab = self.lab

@@ -1,5 +1,7 @@
+#include <boost/asio/steady_timer.hpp>
 #include <openssl/err.h>
 #include <openssl/ssl.h>
+#include <sys/socket.h>
 
 #include "api/http/channel_internal.h"
 
@@ -20,6 +22,28 @@ bool is_plain_http(const boost::system::error_code& error) {
 }
 
 }  // namespace
+
+Task<std::optional<std::string>> Channel::read_introduction(Duration limit) {
+  Socket& socket = socket_.lowest_layer();
+  asio::steady_timer over(get_executor(), limit);
+  over.async_wait([&socket](const boost::system::error_code& stopped) {
+    boost::system::error_code ignored;
+    if (!stopped) socket.cancel(ignored);
+  });
+  auto [silent] = co_await socket.async_wait(Socket::wait_read, kAwait);
+  char letter = 0;
+  const bool there =
+      !silent && ::recv(socket.native_handle(), &letter, 1, MSG_PEEK | MSG_DONTWAIT) == 1;
+  if (!there) co_return std::nullopt;
+  std::string out;
+  if (letter != '\0') co_return out;
+  while (letter != '\n') {
+    auto [error, count] = co_await socket.async_read_some(asio::buffer(&letter, 1), kAwait);
+    if (error || out.size() >= kIntroductionBytesMax) co_return std::nullopt;
+    out += letter;
+  }
+  co_return out.substr(1, out.size() - 2);
+}
 
 Task<bool> Channel::greet(Duration limit) {
   if (!tls_) {

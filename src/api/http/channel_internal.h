@@ -77,6 +77,9 @@ class Channel {
                 : socket_.async_write_some(buffers, std::forward<Token>(token));
   }
 
+  /// The line that a connection begins with which one of ours hands on, without its NUL; empty for
+  /// any other connection. Nothing: it ended, or said nothing within `limit`.
+  [[nodiscard]] Task<std::optional<std::string>> read_introduction(Duration limit);
   /// The handshake, where there is one; false when it did not come to its end within `limit`.
   /// Somebody who speaks plain HTTP is told so.
   [[nodiscard]] Task<bool> greet(Duration limit);

@@ -85,12 +85,11 @@ class Connection : public EventSink,
                    public BodyReader,
                    public std::enable_shared_from_this<Connection> {
  public:
-  Connection(std::shared_ptr<Server::State> state, Socket socket,
-             std::shared_ptr<const Tokens> tokens, Tls* tls)
+  Connection(std::shared_ptr<Server::State> state, Socket socket, std::shared_ptr<const Door> door)
       : state_(std::move(state)),
         client_(address_of(socket)),
-        stream_(std::move(socket), tls),
-        tokens_(std::move(tokens)),
+        stream_(std::move(socket), door->tls.get()),
+        door_(std::move(door)),
         silence_(state_->executor) {
     const auto when_idle = [this] {
       if (idle_) {
@@ -109,7 +108,7 @@ class Connection : public EventSink,
 
   Task<void> run() {
     bool first = true;
-    bool more = co_await stream_.greet(state_->limits.handshake_timeout);
+    bool more = co_await meet();
     const bool greeted = more;
     while (more && !state_->closed) {
       more = co_await exchange(first);
@@ -172,6 +171,22 @@ class Connection : public EventSink,
  private:
   using HeadParser = beast::http::request_parser<beast::http::empty_body>;
   using BodyParser = beast::http::request_parser<beast::http::buffer_body>;
+
+  /// Who it is, and TLS. False: it is over.
+  Task<bool> meet() {
+    const Duration limit = state_->limits.handshake_timeout;
+    if (door_->introduced) {
+      const auto line = co_await stream_.read_introduction(limit);
+      if (!line) co_return false;
+      if (!line->empty()) {
+        auto client = door_->introduced(*line);
+        if (!client) co_return false;
+        client_ = *std::move(client);
+      }
+    }
+    const bool greeted = co_await stream_.greet(limit);
+    co_return greeted;
+  }
 
   void close() { stream_.close(); }
 
@@ -245,7 +260,7 @@ class Connection : public EventSink,
 
   /// The route; nothing for a preflight that is allowed.
   Result<const Route*> admit(const Head& head, Request& request) {
-    PHASE_TRY_VOID(check_access(head, state_->access, tokens_.get()));
+    PHASE_TRY_VOID(check_access(head, state_->access, door_->tokens.get()));
     const std::string origin = page_origin(head);
     if (!origin.empty()) {
       Headers cors = state_->access.cors(origin);
@@ -594,7 +609,7 @@ class Connection : public EventSink,
   std::shared_ptr<Server::State> state_;
   std::string client_;
   Channel stream_;
-  std::shared_ptr<const Tokens> tokens_;
+  std::shared_ptr<const Door> door_;
   asio::steady_timer silence_;  // of a watched client between two requests
   asio::cancellation_signal cancel_;
   beast::flat_buffer buffer_;
@@ -622,9 +637,9 @@ class Connection : public EventSink,
 
 }  // namespace
 
-void Server::State::serve(Socket socket, std::shared_ptr<const Tokens> tokens, Tls* tls) {
+void Server::State::serve(Socket socket, std::shared_ptr<const Door> door) {
   auto connection =
-      std::make_shared<Connection>(shared_from_this(), std::move(socket), std::move(tokens), tls);
+      std::make_shared<Connection>(shared_from_this(), std::move(socket), std::move(door));
   asio::co_spawn(
       executor, [connection]() -> Task<void> { co_await connection->run(); }, asio::detached);
 }

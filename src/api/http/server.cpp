@@ -42,7 +42,7 @@ void turn_away(const Router& router, Socket socket) {
 
 template <typename Acceptor>
 Task<void> accept_loop(std::shared_ptr<Server::State> state, Acceptor& acceptor,
-                       std::shared_ptr<const Tokens> tokens, std::shared_ptr<Tls> tls) {
+                       std::shared_ptr<const Door> door) {
   asio::steady_timer pause(state->executor);
   while (!state->closed && !state->draining) {
     auto [error, socket] = co_await acceptor.async_accept(kAwait);
@@ -55,7 +55,7 @@ Task<void> accept_loop(std::shared_ptr<Server::State> state, Acceptor& acceptor,
       continue;
     }
     if (state->connections.size() >= state->limits.connections_max) {
-      if (tls == nullptr) {  // a handshake would cost what there is too much of
+      if (door->tls == nullptr) {  // a handshake would cost what there is too much of
         turn_away(state->router, Socket(std::move(socket)));
       }
       continue;
@@ -63,7 +63,7 @@ Task<void> accept_loop(std::shared_ptr<Server::State> state, Acceptor& acceptor,
     if constexpr (std::is_same_v<Acceptor, asio::ip::tcp::acceptor>) {
       socket.set_option(asio::ip::tcp::no_delay(true), error);  // only slower when it fails
     }
-    state->serve(Socket(std::move(socket)), tokens, tls.get());
+    state->serve(Socket(std::move(socket)), door);
   }
 }
 
@@ -205,7 +205,8 @@ Result<void> Server::listen(const UnixListen& where) {
   if (error) {
     return fail(code_of(error), "cannot listen on " + where.path.string() + ": " + error.message());
   }
-  asio::co_spawn(state_->executor, accept_loop(state_, acceptor, nullptr, nullptr), asio::detached);
+  asio::co_spawn(state_->executor, accept_loop(state_, acceptor, std::make_shared<const Door>()),
+                 asio::detached);
   return {};
 }
 
@@ -240,8 +241,8 @@ Result<std::uint16_t> Server::listen(const TcpListen& where) {
     return fail(code_of(error),
                 "cannot listen on port " + std::to_string(where.port) + ": " + error.message());
   }
-  asio::co_spawn(state_->executor, accept_loop(state_, acceptor, std::move(tokens), where.tls),
-                 asio::detached);
+  auto door = std::make_shared<const Door>(Door{std::move(tokens), where.tls, where.introduced});
+  asio::co_spawn(state_->executor, accept_loop(state_, acceptor, std::move(door)), asio::detached);
   return acceptor.local_endpoint(error).port();
 }
 

@@ -6,8 +6,11 @@
 #pragma once
 
 #include <filesystem>
+#include <functional>
 #include <memory>
+#include <optional>
 #include <string>
+#include <string_view>
 
 #include "api/http/access.h"
 #include "api/http/message.h"
@@ -43,7 +46,12 @@ struct TcpListen {
   bool any_address = false;              ///< false: loopback addresses only
   std::vector<std::string> tokens = {};  ///< further ones that are as good
   std::shared_ptr<Tls> tls = {};         ///< absent: plain HTTP
+  /// For connections that one of ours hands on: these begin, before TLS, with a NUL and a line, and
+  /// this says whose connection it is, an IP address; nothing: it is closed. Absent: none may.
+  std::function<std::optional<std::string>(std::string_view line)> introduced = {};
 };
+/// Of such a line.
+inline constexpr std::size_t kIntroductionBytesMax = 256;
 inline constexpr std::size_t kTokenBytesMin = 16;
 /// Bytes a watched client may send ahead while it is answered.
 inline constexpr std::size_t kSentAheadBytesMax = 64_KiB;

@@ -20,6 +20,13 @@ using Socket = asio::generic::stream_protocol::socket;
 /// Hashes of the bearer tokens of which a request must carry one.
 using Tokens = std::vector<Sha256>;
 
+/// What connections of one listener have in common.
+struct Door {
+  std::shared_ptr<const Tokens> tokens;  ///< null: none is needed
+  std::shared_ptr<Tls> tls;              ///< null: plain
+  std::function<std::optional<std::string>(std::string_view line)> introduced;
+};
+
 /// Closes a connection from outside.
 struct ConnectionHandle {
   std::function<void()> close;
@@ -42,8 +49,7 @@ struct Server::State : std::enable_shared_from_this<Server::State> {
   std::list<asio::ip::tcp::acceptor> tcp_acceptors;
   std::filesystem::path socket_path;
 
-  /// Serves one connection to its end. Without `tokens` none is needed; without `tls` it is plain.
-  void serve(Socket socket, std::shared_ptr<const Tokens> tokens, Tls* tls);
+  void serve(Socket socket, std::shared_ptr<const Door> door);  ///< one connection, to its end
   void stop_listening();
 };
 

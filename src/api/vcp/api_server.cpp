@@ -178,6 +178,7 @@ Result<std::unique_ptr<ApiServer>> ApiServer::start(World world, ApiOptions opti
   where.token_optional = true;  // operations say whom they need
   where.any_address = true;
   where.tls = state->options.tls;
+  where.introduced = state->options.introduced;
   PHASE_TRY(state->port, state->server->listen(where));
   return out;
 }

@@ -50,6 +50,8 @@ struct ApiOptions {
   std::size_t event_streams_max = 256;  ///< at once
   /// Adds the routes of pages, after those of the API: dashboard::add_routes. Absent: none.
   std::function<Result<void>(http::Router&)> pages = {};
+  /// As http::TcpListen has it.
+  std::function<std::optional<std::string>(std::string_view line)> introduced = {};
 };
 /// What CORS_ALLOWED_ORIGINS, TRUSTED_PROXY_CIDRS, RATE_LIMIT_… and PORT say.
 /// Errors: Code::invalid_argument naming the variable.

@@ -55,7 +55,8 @@ FleetKeys fleet_keys(std::string_view secret) {
   auto coordinator = identity::KeyPair::from_seed(ByteView(seed.value));
   PHASE_CHECK(coordinator);
   return {*std::move(coordinator), hmac_sha256(key, "phase/vcp/fleet/1 access tokens").hex(),
-          hmac_sha256(key, "phase/vcp/fleet/1 accounts").hex()};
+          hmac_sha256(key, "phase/vcp/fleet/1 accounts").hex(),
+          hmac_sha256(key, "phase/vcp/fleet/1 fronts").value};
 }
 
 }  // namespace phase::vcp

@@ -15,9 +15,10 @@ inline constexpr std::size_t kFleetSecretBytesMin = 32;
 
 /// HMAC-SHA256 (RFC 2104) under the SHA-256 of the secret, one label each.
 struct FleetKeys {
-  identity::KeyPair coordinator;  ///< of its peer and of job manifests
-  std::string jwt_secret;         ///< of access tokens
-  std::string accounts_secret;    ///< under which tokens and API keys are hashed
+  identity::KeyPair coordinator;         ///< of its peer and of job manifests
+  std::string jwt_secret;                ///< of access tokens
+  std::string accounts_secret;           ///< under which tokens and API keys are hashed
+  std::array<std::uint8_t, 32> front{};  ///< of connections handed on (front.h)
 };
 
 /// Reads a private file, or VCP_FLEET_SECRET when `file` is empty; white space around it is left

@@ -10,9 +10,11 @@
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <boost/asio/write.hpp>
+#include <sodium.h>
 
 #include "base/bytes.h"
 #include "base/waiters.h"
+#include "vcp/accounts/token.h"
 
 namespace phase::vcp {
 namespace {
@@ -53,6 +55,26 @@ Task<void> carry(std::shared_ptr<Pair> pair, tcp::socket& from, tcp::socket& to)
 
 }  // namespace
 
+std::string introduction(const FrontKey& key, std::string_view client) {
+  const std::string who = "PHASE/1 " + std::string(client);
+  return std::string(1, '\0') + who + " " + hmac_sha256(key, who).hex() + "\n";
+}
+
+std::optional<std::string> introduced(const FrontKey& key, std::string_view line) {
+  constexpr std::string_view kBegin = "PHASE/1 ";
+  const std::size_t last = line.rfind(' ');
+  if (!line.starts_with(kBegin) || last == std::string_view::npos || last < kBegin.size()) {
+    return std::nullopt;
+  }
+  const std::string wanted = hmac_sha256(key, line.substr(0, last)).hex();
+  const std::string_view mark = line.substr(last + 1);
+  if (mark.size() != wanted.size() ||
+      sodium_memcmp(mark.data(), wanted.data(), wanted.size()) != 0) {
+    return std::nullopt;
+  }
+  return std::string(line.substr(kBegin.size(), last - kBegin.size()));
+}
+
 Result<FrontAddress> front_address(std::string_view text) {
   const std::size_t colon = text.rfind(':');
   FrontAddress out;
@@ -70,16 +92,18 @@ Result<FrontAddress> front_address(std::string_view text) {
 }
 
 struct Front::State : std::enable_shared_from_this<State> {
-  State(asio::any_io_executor on, Clock& time)
-      : executor(on), clock(time), acceptor(on), resolver(on), changed(time, on) {}
+  State(asio::any_io_executor on, Clock& time, const FrontKey& with)
+      : executor(on), clock(time), key(with), acceptor(on), resolver(on), changed(time, on) {}
 
   static Task<void> accept(std::shared_ptr<State> self);
   static Task<void> serve(std::shared_ptr<State> self, tcp::socket socket);
+  [[nodiscard]] Task<bool> introduce(Pair& pair);
   [[nodiscard]] Task<bool> connect(tcp::socket& socket, Deadline deadline);
   void close();
 
   asio::any_io_executor executor;
   Clock& clock;
+  FrontKey key;
   tcp::acceptor acceptor;
   tcp::resolver resolver;
   std::optional<FrontAddress> leader;
@@ -138,11 +162,25 @@ Task<bool> Front::State::connect(tcp::socket& socket, Deadline deadline) {
   co_return false;
 }
 
+/// Tells the leader whose connection it is.
+Task<bool> Front::State::introduce(Pair& pair) {
+  boost::system::error_code gone;
+  asio::ip::address client = pair.client.remote_endpoint(gone).address();
+  if (gone) co_return false;
+  if (client.is_v6() && client.to_v6().is_v4_mapped()) {
+    client = asio::ip::make_address_v4(asio::ip::v4_mapped, client.to_v6());
+  }
+  const std::string line = introduction(key, client.to_string());
+  auto [error, written] = co_await asio::async_write(pair.leader, asio::buffer(line), kAwait);
+  co_return !error;
+}
+
 Task<void> Front::State::serve(std::shared_ptr<State> self, tcp::socket socket) {
   const auto pair = std::make_shared<Pair>(std::move(socket));
   self->pairs.insert(pair);
   const Deadline deadline = self->clock.deadline_after(kFrontPatience);
-  const bool there = co_await self->connect(pair->leader, deadline);
+  bool there = co_await self->connect(pair->leader, deadline);
+  if (there) there = co_await self->introduce(*pair);
   if (there && !self->closed) {
     boost::system::error_code ignored;
     for (tcp::socket* one : {&pair->client, &pair->leader}) {
@@ -163,14 +201,14 @@ Task<void> Front::State::serve(std::shared_ptr<State> self, tcp::socket socket) 
 Front::Front(std::shared_ptr<State> state) : state_(std::move(state)) {}
 
 Result<std::unique_ptr<Front>> Front::start(asio::any_io_executor executor, Clock& clock,
-                                            FrontAddress listen) {
+                                            FrontAddress listen, const FrontKey& key) {
   boost::system::error_code error;
   const auto address = asio::ip::make_address(listen.host, error);
   if (error) {
     return fail(Code::invalid_argument, "\"" + printable(listen.host) + "\" is no IP address",
                 "--listen 127.0.0.1:3000");
   }
-  auto state = std::make_shared<State>(executor, clock);
+  auto state = std::make_shared<State>(executor, clock, key);
   const tcp::endpoint endpoint(address, listen.port);
   state->acceptor.open(endpoint.protocol(), error);
   if (!error) state->acceptor.set_option(asio::socket_base::reuse_address(true), error);

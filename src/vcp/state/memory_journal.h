@@ -1,4 +1,4 @@
-// memory_journal.h — the journal's twin for simulations: durable at once, or after a delay; can be
+// memory_journal.h — the journal's twin for simulations: durable at once; can be
 // kept while its owner dies.
 #pragma once
 
