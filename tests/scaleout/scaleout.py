@@ -141,9 +141,12 @@ class ScaleOut(LabTest):
         wait_until("both are noted by their own address", noted)
         # Nobody else can say so.
         with socket.create_connection(("127.0.0.1", self.ports["a"]), timeout=30) as forged:
-            forged.sendall(b"\0PHASE/1 127.0.0.9 " + b"0" * 64 + b"\nGET /api/v1/health HTTP/1.1\r\n"
-                           b"Host: 127.0.0.1\r\n\r\n")
-            self.assertEqual(forged.recv(100), b"")
+            forged.sendall(b"\0PHASE/1 127.0.0.9 " + b"0" * 64 + b"\n"
+                           b"GET /api/v1/health HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
+            try:
+                self.assertEqual(forged.recv(100), b"")
+            except ConnectionResetError:
+                pass  # as good: what it sent was not read
 
     def test_one_that_hangs_is_replaced_and_cannot_write_any_more(self):
         lab = self.lab
