@@ -96,8 +96,9 @@ Result<void> Server::State::open_files() {
 /// The state on a server, where this coordinator leads.
 Result<void> Server::State::open_database(std::function<void(const Error&)> on_broken) {
   Lead& lead = *world.lead;
-  PHASE_TRY(journal, DatabaseJournal::open(world.executor, world.clock, std::move(lead.journal),
-                                           options.state, std::move(on_broken)));
+  PHASE_TRY(journal,
+            DatabaseJournal::open(world.executor, world.clock, std::move(lead.journal),
+                                  options.state, std::move(lead.still_here), std::move(on_broken)));
   PHASE_TRY(modules, ModuleRows::open(std::move(lead.modules)));
   PHASE_TRY(accounts, Accounts::open({world.clock, world.random, world.executor}, options.accounts,
                                      std::move(lead.accounts)));

@@ -27,6 +27,7 @@ struct DatabaseJournal::State : std::enable_shared_from_this<State> {
   bool writing = false;
   bool closed = false;
   std::optional<Error> broken;
+  std::string still_here;
   std::function<void(const Error&)> tell_broken;
   Waiters written;
   Clock& clock;
@@ -42,14 +43,14 @@ void DatabaseJournal::State::note(const Result<void>& done, std::size_t batches)
   written.notify_all();
 }
 
-/// A dead connection is found although nothing is written.
+/// A dead connection is found although nothing is written; others see that this leader works.
 Task<void> DatabaseJournal::State::ask_server(std::shared_ptr<State> self) {
+  Instant next = self->clock.now() + kServerAskedEvery;
   while (!self->closed && !self->broken) {
-    const std::uint64_t before = self->durable;
-    const Deadline until = self->clock.deadline_after(kServerAskedEvery);
-    static_cast<void>(co_await self->written.wait(until));
-    if (self->closed || self->broken || self->durable != before) continue;
-    const std::function<Result<void>()> ask = [&] { return self->tables.ask(); };
+    static_cast<void>(co_await self->written.wait(Deadline{next}));
+    if (self->closed || self->broken || self->clock.now() < next) continue;
+    next = self->clock.now() + kServerAskedEvery;
+    const std::function<Result<void>()> ask = [&] { return self->tables.ask(self->still_here); };
     const Result<void> there = co_await in_pool(self->thread, ask);
     self->note(there, 0);
   }
@@ -90,10 +91,11 @@ Result<std::unique_ptr<DatabaseJournal>> DatabaseJournal::open(asio::any_io_exec
 
 Result<std::unique_ptr<DatabaseJournal>> DatabaseJournal::open(
     asio::any_io_executor executor, Clock& clock, sql::Postgres server, JournalOptions options,
-    std::function<void(const Error&)> broken) {
+    std::string still_here, std::function<void(const Error&)> broken) {
   PHASE_TRY(Tables tables, Tables::make(std::move(server)));
   auto out = begin(executor, clock, std::move(tables), options);
   out->state_->tell_broken = std::move(broken);
+  out->state_->still_here = std::move(still_here);
   asio::co_spawn(executor, State::ask_server(out->state_), asio::detached);
   return out;
 }

@@ -22,7 +22,7 @@ inline constexpr std::size_t kBatchesAtOnce = 4'096;
 inline constexpr std::uint64_t kTasksKept = 100'000;
 /// Looked for what may go once so many task rows were written, and so many go at a time.
 inline constexpr std::uint64_t kPruneEvery = 1'000;
-/// A server that nothing was written to for so long is asked whether it is there.
+/// So often a server is asked whether it is there, and told that its leader is.
 inline constexpr auto kServerAskedEvery = 2s;
 /// Of a copy, between two transactions.
 inline constexpr int kCopyPagesAtOnce = 256;
@@ -47,11 +47,12 @@ class DatabaseJournal final : public Journal {
   [[nodiscard]] static Result<std::unique_ptr<DatabaseJournal>> open(
       asio::any_io_executor executor, Clock& clock, const std::filesystem::path& file,
       JournalOptions options = {});
-  /// On a server, with a fence (vcp/state/lease.h): when the connection is lost, or another
-  /// coordinator leads, `broken` is called once and nothing is written any more.
+  /// On a server, with a fence (vcp/state/lease.h): `still_here` is run every kServerAskedEvery;
+  /// when the connection is lost, or another coordinator leads, `broken` is called once and nothing
+  /// is written any more.
   [[nodiscard]] static Result<std::unique_ptr<DatabaseJournal>> open(
       asio::any_io_executor executor, Clock& clock, sql::Postgres server, JournalOptions options,
-      std::function<void(const Error&)> broken);
+      std::string still_here, std::function<void(const Error&)> broken);
   ~DatabaseJournal() override;  ///< what was appended is written first
 
   /// Copies what settled before this call, and perhaps more, into a new file, between the writes.

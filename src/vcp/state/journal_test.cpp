@@ -89,7 +89,7 @@ class JournalTest : public LoopTest, public testing::WithParamInterface<Kind> {
     auto server = sql::Postgres::connect(url_);
     EXPECT_TRUE(server) << server.error().text();
     auto made = DatabaseJournal::open(context_.get_executor(), clock_, *std::move(server), options_,
-                                      [](const Error&) {});
+                                      {}, [](const Error&) {});
     EXPECT_TRUE(made) << made.error().text();
     return std::move(*made);
   }

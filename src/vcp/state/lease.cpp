@@ -14,12 +14,25 @@
 namespace phase::vcp {
 namespace {
 
-constexpr std::array<const char*, 1> kSchema = {
+constexpr std::array<const char*, 2> kSchema = {
     "CREATE TABLE leadership (id BIGINT NOT NULL PRIMARY KEY, epoch BIGINT NOT NULL, holder TEXT "
-    "NOT NULL, address TEXT NOT NULL, fleet BLOB NOT NULL)"};
+    "NOT NULL, address TEXT NOT NULL, fleet BLOB NOT NULL)",
+    "CREATE TABLE leader_seen (id BIGINT NOT NULL PRIMARY KEY, at BIGINT NOT NULL)"};
+
+// Milliseconds by the server's clock: the only one that counts here.
+constexpr const char* kStillHere =
+    "INSERT INTO leader_seen (id, at) VALUES (1, CAST(extract(epoch FROM clock_timestamp()) * 1000 "
+    "AS BIGINT)) ON CONFLICT (id) DO UPDATE SET at = excluded.at";
+constexpr const char* kSilence =
+    "SELECT greatest(0, CAST(extract(epoch FROM clock_timestamp()) * 1000 AS BIGINT) - at) FROM "
+    "leader_seen WHERE id = 1";
 
 // Advisory locks of this database: the lead, and bringing the schema of this file up to date.
 constexpr const char* kTakeLead = "SELECT pg_try_advisory_lock(1346913281, 1)";
+constexpr const char* kEndLeader =
+    "SELECT count(pg_terminate_backend(pid)) FROM pg_locks WHERE locktype = 'advisory' AND granted "
+    "AND classid = 1346913281 AND objid = 1 AND database = (SELECT oid FROM pg_database WHERE "
+    "datname = current_database())";
 constexpr const char* kLockSchema = "SELECT pg_advisory_lock(1346913281, 2)";
 constexpr const char* kUnlockSchema = "SELECT pg_advisory_unlock(1346913281, 2)";
 constexpr const char* kChannel = "phase_leader";
@@ -36,6 +49,7 @@ struct Lease::State {
   [[nodiscard]] Result<sql::Postgres> connect();
   [[nodiscard]] Result<Leader> leader(sql::Postgres& server);
   [[nodiscard]] Result<std::uint64_t> begin_epoch(sql::Postgres& server);
+  [[nodiscard]] Result<void> end_silent_leader(sql::Postgres& server);
   [[nodiscard]] Result<Lead> acquire();
   [[nodiscard]] Result<Lead> lead(sql::Postgres server);
   void tell(const Leader& leader);
@@ -85,6 +99,9 @@ Result<std::uint64_t> Lease::State::begin_epoch(sql::Postgres& server) {
   PHASE_TRY(const bool there, put.step());
   if (!there) return fail(Code::internal, "the lead could not be written");
   const std::uint64_t epoch = put.integer(0);
+  put.reset();
+  PHASE_TRY(sql::Statement seen, server.prepare(kStillHere));
+  PHASE_TRY_VOID(seen.run());
   PHASE_TRY_VOID(change.commit());
   return epoch;
 }
@@ -97,11 +114,20 @@ Result<Lead> Lease::State::lead(sql::Postgres server) {
   const std::string fence =
       "SELECT 1 FROM leadership WHERE epoch = " + std::to_string(out.epoch) + " FOR SHARE";
   server.fence(fence);
+  out.still_here = kStillHere;
   out.accounts.fence(fence);
   out.modules.fence(fence);
   PHASE_TRY_VOID(server.execute("UNLISTEN *; NOTIFY " + std::string(kChannel)));
   out.journal = std::move(server);
   return out;
+}
+
+/// A process that stands still keeps its connections: they are ended for it.
+Result<void> Lease::State::end_silent_leader(sql::Postgres& server) {
+  PHASE_TRY(const std::uint64_t silent_ms, server.integer(kSilence));
+  if (silent_ms <= static_cast<std::uint64_t>(kLeaderSilentMax / 1ms)) return {};
+  PHASE_TRY_VOID(server.integer(kEndLeader));
+  return {};
 }
 
 void Lease::State::tell(const Leader& leader) {
@@ -118,6 +144,7 @@ Result<Lead> Lease::State::acquire() {
     PHASE_TRY(const std::uint64_t taken, server.integer(kTakeLead));
     if (taken != 0) return lead(std::move(server));
     if (now) tell(*now);
+    PHASE_TRY_VOID(end_silent_leader(server));
     PHASE_TRY_VOID(server.wait_for_notice(kLeadLookedForEvery, wake.get()));
   }
   return fail(Code::cancelled, "the coordinator stops");

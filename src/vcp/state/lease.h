@@ -1,10 +1,10 @@
 // lease.h — which of several coordinators on one PostgreSQL database leads the fleet.
 //
 // The lead is a lock that belongs to the connection the leader writes its journal with: it ends
-// with that connection, however the leader ends. Each lead has a number, its epoch, in a row that
-// the next leader changes and that every transaction of a leader locks for reading first; so what a
-// former leader still sends is refused (a fencing token). Who leads, and where its API is, is told
-// with NOTIFY.
+// with that connection, however the leader ends; of one that hangs the others end it. Each lead has
+// a number, its epoch, in a row that the next leader changes and that every transaction of a leader
+// locks for reading first; so what a former leader still sends is refused (a fencing token). Who
+// leads, and where its API is, is told with NOTIFY.
 #pragma once
 
 #include <functional>
@@ -20,6 +20,9 @@ namespace phase::vcp {
 /// A lead that became free without a word is noticed so soon.
 inline constexpr auto kLeadLookedForEvery = 500ms;
 
+/// A leader that did not say for so long that it is there hangs: its connection is ended.
+inline constexpr auto kLeaderSilentMax = 20s;
+
 struct Leader {
   std::uint64_t epoch = 0;
   std::string holder;   ///< a name for people: host and process
@@ -29,6 +32,7 @@ struct Leader {
 /// The lead: three connections of this leader, fenced. Whoever lets `journal` go gives it up.
 struct Lead {
   std::uint64_t epoch = 0;
+  std::string still_here;  ///< the statement by which a leader says so, every kServerAskedEvery
   sql::Postgres journal, accounts, modules;
 };
 

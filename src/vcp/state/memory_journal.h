@@ -1,5 +1,5 @@
-// memory_journal.h — the journal's twin for simulations: durable at once; can be
-// kept while its owner dies.
+// memory_journal.h — the journal's twin for simulations: durable at once; can be kept
+// while its owner dies.
 #pragma once
 
 #include <map>

@@ -207,8 +207,9 @@ Result<Tables> Tables::make(sql::Database database) {
   return out;
 }
 
-Result<void> Tables::ask() {
+Result<void> Tables::ask(const std::string& change) {
   PHASE_TRY(sql::Transaction transaction, sql::Transaction::begin(database_));
+  if (!change.empty()) PHASE_TRY_VOID(database_.execute(change));
   return transaction.commit();
 }
 

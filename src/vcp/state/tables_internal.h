@@ -13,8 +13,8 @@ class Tables {
   [[nodiscard]] static Result<Tables> open(const std::filesystem::path& file);
   /// The tables of `database`, at the newest schema.
   [[nodiscard]] static Result<Tables> make(sql::Database database);
-  /// Whether the database answers, and still lets us write.
-  [[nodiscard]] Result<void> ask();
+  /// Whether the database answers, and still lets us write: this.
+  [[nodiscard]] Result<void> ask(const std::string& change);
   /// Final tasks beyond so many go, oldest first, with their runs.
   void keep(std::uint64_t tasks, std::uint64_t every) noexcept {
     kept_ = tasks;
