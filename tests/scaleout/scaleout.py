@@ -19,6 +19,7 @@ from lab import LabError, free_port  # noqa: E402
 from demo_vcp import sign_in  # noqa: E402
 import server  # noqa: E402
 
+DEATHS = int(os.environ.get("PHASE_DEATHS", "6"))  # of leaders under load
 SLOW = {"monte_carlo_pi": {"samples": 100_000_000, "seed": 1}}
 
 
@@ -217,16 +218,16 @@ class ScaleOut(LabTest):
         names = ["a", "b"]
         accepted, stop = [], []
 
-        def work(number):
+        def work():
             while not stop:
                 try:
                     accepted.append(lab.submit()["task_id"])
                 except (OSError, LabError):
                     pass  # asked while nobody led: nothing was accepted, or nobody was told
         with concurrent.futures.ThreadPoolExecutor(2) as pool:
-            load = [pool.submit(work, number) for number in range(2)]
+            load = [pool.submit(work) for _ in range(2)]
             try:
-                for round_number in range(6):
+                for _ in range(DEATHS):
                     leader, other = names
                     seen = len(accepted)
                     wait_until("tasks are taken", lambda: len(accepted) > seen + 5)
