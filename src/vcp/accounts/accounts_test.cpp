@@ -7,6 +7,7 @@
 
 #include "base/files.h"
 #include "base/loop_fixture.h"
+#include "sql/postgres_fixture.h"
 
 namespace phase::vcp {
 namespace {
@@ -27,9 +28,18 @@ class TurnedClock final : public Clock {
   Clock& real_;
 };
 
-class AccountsTest : public LoopTest {
+enum class Kind : std::uint8_t { sqlite, postgres };
+
+class AccountsTest : public LoopTest, public testing::WithParamInterface<Kind> {
  protected:
-  AccountsTest() { open(); }
+  void SetUp() override {
+    if (GetParam() == Kind::postgres) {
+      const sql::TestServer& server = sql::TestServer::instance(PHASE_SOURCE_DIR);
+      if (!server.there()) GTEST_SKIP() << "PostgreSQL is not installed: apt install postgresql";
+      url_ = server.fresh("accounts_test");
+    }
+    open();
+  }
   void open() {
     accounts_.reset();
     Accounts::Options options;
@@ -40,9 +50,17 @@ class AccountsTest : public LoopTest {
     options.limits.sessions_per_user = 3;
     options.limits.audit_entries = 5;
     options.limits.answers_per_user = 3;
-    auto made = Accounts::open({turned_, random_, context_.get_executor()}, options);
+    auto made = open(options);
     ASSERT_TRUE(made) << made.error().text();
     accounts_ = std::move(*made);
+  }
+  Result<std::unique_ptr<Accounts>> open(Accounts::Options options) {
+    const Accounts::World world{turned_, random_, context_.get_executor()};
+    if (GetParam() == Kind::sqlite) return Accounts::open(world, std::move(options));
+    options.jwt_secret = std::string(32, 'j');
+    options.secret = std::string(32, 's');
+    PHASE_TRY(sql::Postgres database, sql::Postgres::connect(url_));
+    return Accounts::open(world, std::move(options), std::move(database));
   }
   User admin() {
     auto made = run(accounts_->bootstrap(accounts_->bootstrap_code(), "root_1", "correct horse"));
@@ -60,11 +78,21 @@ class AccountsTest : public LoopTest {
     return session.value_or(Session{});
   }
 
+  std::string url_;
   TurnedClock turned_{clock_};
   std::unique_ptr<Accounts> accounts_;
 };
+std::string kind_name(const testing::TestParamInfo<Kind>& with) {
+  return with.param == Kind::sqlite ? "Sqlite" : "Postgres";
+}
+INSTANTIATE_TEST_SUITE_P(Both, AccountsTest, testing::Values(Kind::sqlite, Kind::postgres),
+                         kind_name);
 
-TEST_F(AccountsTest, TheFirstAdministratorNeedsTheCodeAndComesOnce) {
+/// What stands in the data folder.
+class AccountsFolderTest : public AccountsTest {};
+INSTANTIATE_TEST_SUITE_P(Alone, AccountsFolderTest, testing::Values(Kind::sqlite), kind_name);
+
+TEST_P(AccountsTest, TheFirstAdministratorNeedsTheCodeAndComesOnce) {
   EXPECT_FALSE(accounts_->admin_exists());
   const std::string code = accounts_->bootstrap_code();
   EXPECT_GE(code.size(), 20U);
@@ -82,7 +110,7 @@ TEST_F(AccountsTest, TheFirstAdministratorNeedsTheCodeAndComesOnce) {
   EXPECT_EQ(accounts_->bootstrap_code(), "");
 }
 
-TEST_F(AccountsTest, RefusesBadNamesAndPasswords) {
+TEST_P(AccountsTest, RefusesBadNamesAndPasswords) {
   for (const auto& [name, password, email] :
        {std::array{"ab", "correct horse", ""}, std::array{"a b c", "correct horse", ""},
         std::array{"ada", "short", ""}, std::array{"ada", "correct horse", "nobody"},
@@ -99,7 +127,7 @@ TEST_F(AccountsTest, RefusesBadNamesAndPasswords) {
   EXPECT_EQ(taken.error().code, Code::already_exists);
 }
 
-TEST_F(AccountsTest, TellsNobodyWhetherTheNameOrThePasswordWasWrong) {
+TEST_P(AccountsTest, TellsNobodyWhetherTheNameOrThePasswordWasWrong) {
   ada();
   const auto unknown = run(accounts_->login("nobody", "correct horse"));
   const auto wrong = run(accounts_->login("ada", "incorrect horse"));
@@ -109,7 +137,7 @@ TEST_F(AccountsTest, TellsNobodyWhetherTheNameOrThePasswordWasWrong) {
   EXPECT_EQ(unknown.error().code, Code::unauthorized);
 }
 
-TEST_F(AccountsTest, AnAccessTokenIsGoodForItsTimeAndAcrossRestarts) {
+TEST_P(AccountsTest, AnAccessTokenIsGoodForItsTimeAndAcrossRestarts) {
   const User user = ada();
   const Session session = login("ada");
   EXPECT_EQ(session.expires_in_s, 900U);
@@ -126,7 +154,7 @@ TEST_F(AccountsTest, AnAccessTokenIsGoodForItsTimeAndAcrossRestarts) {
   EXPECT_FALSE(accounts_->check_token(session.access_token));
 }
 
-TEST_F(AccountsTest, AUsedRefreshTokenEndsItsWholeFamily) {
+TEST_P(AccountsTest, AUsedRefreshTokenEndsItsWholeFamily) {
   ada();
   const Session first = login("ada");
   const Session other = login("ada");
@@ -143,7 +171,7 @@ TEST_F(AccountsTest, AUsedRefreshTokenEndsItsWholeFamily) {
   EXPECT_FALSE(accounts_->check_token(second->access_token)) << "also after a restart";
 }
 
-TEST_F(AccountsTest, RefreshTokensEndWithTheirFamily) {
+TEST_P(AccountsTest, RefreshTokensEndWithTheirFamily) {
   ada();
   const Session first = login("ada");
   turned_.turn(std::chrono::hours(24 * 29));
@@ -154,7 +182,7 @@ TEST_F(AccountsTest, RefreshTokensEndWithTheirFamily) {
   EXPECT_FALSE(run(accounts_->refresh("rt_nobody")));
 }
 
-TEST_F(AccountsTest, LogoutEndsTheSessionAtOnce) {
+TEST_P(AccountsTest, LogoutEndsTheSessionAtOnce) {
   ada();
   const Session session = login("ada");
   const std::string name = accounts_->check_token(session.access_token)->session;
@@ -167,7 +195,7 @@ TEST_F(AccountsTest, LogoutEndsTheSessionAtOnce) {
   EXPECT_FALSE(accounts_->check_token(again.access_token));
 }
 
-TEST_F(AccountsTest, TheOldestSessionGoesAboveTheLimit) {
+TEST_P(AccountsTest, TheOldestSessionGoesAboveTheLimit) {
   ada();
   std::vector<Session> sessions;
   for (int i = 0; i < 4; ++i) {
@@ -178,7 +206,7 @@ TEST_F(AccountsTest, TheOldestSessionGoesAboveTheLimit) {
   EXPECT_TRUE(run(accounts_->refresh(sessions[1].refresh_token)));
 }
 
-TEST_F(AccountsTest, ARoleIsChangedAtOnceButNotTheLastAdministrators) {
+TEST_P(AccountsTest, ARoleIsChangedAtOnceButNotTheLastAdministrators) {
   const User root = admin();
   const User user = ada();
   const Session before = login("ada");
@@ -192,7 +220,7 @@ TEST_F(AccountsTest, ARoleIsChangedAtOnceButNotTheLastAdministrators) {
   EXPECT_FALSE(run(accounts_->set_role("nobody", Role::user)));
 }
 
-TEST_F(AccountsTest, ApiKeysHaveScopesAndAnEnd) {
+TEST_P(AccountsTest, ApiKeysHaveScopesAndAnEnd) {
   const User user = ada();
   const UtcTime end{turned_.at.unix_ms + 10'000};
   const auto made = run(accounts_->add_key(user.id, "laptop", {"tasks:read"}, end));
@@ -213,7 +241,7 @@ TEST_F(AccountsTest, ApiKeysHaveScopesAndAnEnd) {
   EXPECT_FALSE(run(accounts_->check_key("vcp_nobody")));
 }
 
-TEST_F(AccountsTest, ApiKeysAreRevokedByTheirOwnerOnlyAndCounted) {
+TEST_P(AccountsTest, ApiKeysAreRevokedByTheirOwnerOnlyAndCounted) {
   const User user = ada();
   const auto key = run(accounts_->add_key(user.id, "one", {"nodes:read"}, std::nullopt));
   ASSERT_TRUE(key);
@@ -230,7 +258,7 @@ TEST_F(AccountsTest, ApiKeysAreRevokedByTheirOwnerOnlyAndCounted) {
   EXPECT_EQ(more.error().code, Code::busy);
 }
 
-TEST_F(AccountsTest, TheAuditLogIsInOrderPagedAndBounded) {
+TEST_P(AccountsTest, TheAuditLogIsInOrderPagedAndBounded) {
   for (int i = 0; i < 8; ++i) {
     AuditEntry entry;
     entry.at = turned_.at;
@@ -255,7 +283,7 @@ TEST_F(AccountsTest, TheAuditLogIsInOrderPagedAndBounded) {
   EXPECT_FALSE(run(accounts_->audit(3, "x")));
 }
 
-TEST_F(AccountsTest, ARequestIsAnsweredOnce) {
+TEST_P(AccountsTest, ARequestIsAnsweredOnce) {
   const User user = ada();
   const Sha256 request = sha256(as_bytes("body"));
   const auto first = run(accounts_->begin_request(user.id, "k", request));
@@ -277,7 +305,7 @@ TEST_F(AccountsTest, ARequestIsAnsweredOnce) {
   EXPECT_FALSE(run(accounts_->begin_request(user.id, "k", request))->answer) << "a day later";
 }
 
-TEST_F(AccountsTest, ARequestThatWasNeverAnsweredSaysSo) {
+TEST_P(AccountsTest, ARequestThatWasNeverAnsweredSaysSo) {
   const User user = ada();
   const Sha256 request = sha256(as_bytes("body"));
   ASSERT_TRUE(run(accounts_->begin_request(user.id, "k", request)));
@@ -293,7 +321,7 @@ TEST_F(AccountsTest, ARequestThatWasNeverAnsweredSaysSo) {
   EXPECT_FALSE(run(accounts_->begin_request(user.id, "k", request))->unfinished);
 }
 
-TEST_F(AccountsTest, OverridesOfRatesEndAndSurviveRestarts) {
+TEST_P(AccountsTest, OverridesOfRatesEndAndSurviveRestarts) {
   const UtcTime end{turned_.at.unix_ms + 10'000};
   ASSERT_TRUE(run(accounts_->set_throttle({"user:1", "task", 100, 10, end})));
   open();
@@ -304,7 +332,7 @@ TEST_F(AccountsTest, OverridesOfRatesEndAndSurviveRestarts) {
   EXPECT_EQ(accounts_->throttle("user:1", "task"), nullptr);
 }
 
-TEST_F(AccountsTest, KeepsNoSecretAsItIsAndItsFolderPrivate) {
+TEST_P(AccountsFolderTest, KeepsNoSecretAsItIsAndItsFolderPrivate) {
   const User user = ada();
   const Session session = login("ada");
   const auto key = run(accounts_->add_key(user.id, "one", {"nodes:read"}, std::nullopt));
@@ -320,6 +348,42 @@ TEST_F(AccountsTest, KeepsNoSecretAsItIsAndItsFolderPrivate) {
       EXPECT_EQ(text->find(secret), std::string::npos) << entry.path();
     }
   }
+}
+
+/// Sets a variable of the environment for one test.
+class Variable {
+ public:
+  Variable(const char* name, const char* value) : name_(name) { ::setenv(name, value, 1); }
+  ~Variable() { ::unsetenv(name_); }
+  Variable(const Variable&) = delete;
+  Variable& operator=(const Variable&) = delete;
+
+ private:
+  const char* name_;
+};
+
+TEST(AccountsEnvironment, SaysTheSecretAndTheLifeOfTokens) {
+  const Variable secret("JWT_SECRET", "0123456789abcdef0123456789abcdef");
+  const Variable hours("JWT_EXPIRATION_HOURS", "24");
+  Accounts::Options options;
+  ASSERT_TRUE(Accounts::read_environment(options));
+  EXPECT_EQ(options.jwt_secret.size(), 32U);
+  EXPECT_EQ(options.access_life, std::chrono::hours(24));
+}
+
+TEST(AccountsEnvironment, WhatCannotBeIsRefusedByItsName) {
+  for (const char* wrong : {"0", "8761", "1h", "-1"}) {
+    const Variable hours("JWT_EXPIRATION_HOURS", wrong);
+    Accounts::Options options;
+    const auto refused = Accounts::read_environment(options);
+    ASSERT_FALSE(refused) << wrong;
+    EXPECT_NE(refused.error().message.find("JWT_EXPIRATION_HOURS"), std::string::npos);
+  }
+  const Variable secret("JWT_SECRET", "too short");
+  Accounts::Options options;
+  const auto refused = Accounts::read_environment(options);
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().text().find("too short"), std::string::npos) << "not repeated";
 }
 
 }  // namespace
