@@ -4,6 +4,7 @@
 #include <boost/json.hpp>
 #include <gtest/gtest.h>
 
+#include "api/vcp/api_server.h"
 #include "api/vcp/operation.h"
 #include "api/vcp/times.h"
 
@@ -169,6 +170,51 @@ TEST(VcpOpenApi, AComponentHasOneForm) {
         EXPECT_EQ(found->value(), form) << name << " in " << operation.id;
       }
     }
+  }
+}
+
+/// Sets a variable of the environment for one test.
+class Variable {
+ public:
+  Variable(std::string name, const char* value) : name_(std::move(name)) {
+    ::setenv(name_.c_str(), value, 1);
+  }
+  ~Variable() { ::unsetenv(name_.c_str()); }
+  Variable(const Variable&) = delete;
+  Variable& operator=(const Variable&) = delete;
+
+ private:
+  std::string name_;
+};
+
+TEST(VcpEnvironment, SaysRatesOriginsProxiesAndThePort) {
+  const Variable port("PORT", "10000"), rate("RATE_LIMIT_AUTH_RPM", "7");
+  const Variable burst("RATE_LIMIT_TASK_BURST", "9");
+  const Variable origins("CORS_ALLOWED_ORIGINS", "https://a.example, https://b.example");
+  const Variable proxies("TRUSTED_PROXY_CIDRS", "10.0.0.0/8,fd00::/8");
+  ApiOptions options;
+  const auto read = read_environment(options);
+  ASSERT_TRUE(read) << read.error().text();
+  EXPECT_EQ(options.port, 10'000);
+  EXPECT_EQ(options.rates.auth.per_minute, 7U);
+  EXPECT_EQ(options.rates.task.burst, 9U);
+  EXPECT_EQ(options.origins, (std::vector<std::string>{"https://a.example", "https://b.example"}));
+  EXPECT_EQ(options.trusted_proxies, (std::vector<std::string>{"10.0.0.0/8", "fd00::/8"}));
+}
+
+TEST(VcpEnvironment, WhatCannotBeIsRefused) {
+  const std::pair<const char*, const char*> wrong[] = {{"PORT", "65536"},
+                                                       {"PORT", "-1"},
+                                                       {"RATE_LIMIT_READ_RPM", "many"},
+                                                       {"RATE_LIMIT_NODE_BURST", "1000001"},
+                                                       {"CORS_ALLOWED_ORIGINS", "*"},
+                                                       {"TRUSTED_PROXY_CIDRS", "10.0.0.0/33"}};
+  for (const auto& [name, value] : wrong) {
+    const Variable set(name, value);
+    ApiOptions options;
+    const auto refused = read_environment(options);
+    ASSERT_FALSE(refused) << name << "=" << value;
+    EXPECT_EQ(refused.error().code, Code::invalid_argument) << name;
   }
 }
 
