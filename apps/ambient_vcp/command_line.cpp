@@ -12,11 +12,13 @@ namespace {
 constexpr const char* kExamples = R"(
 Examples:
   ambient-vcp coordinator             # API, scheduler and dashboard at http://127.0.0.1:3000
+  ambient-vcp coordinator --database postgres://vcp@db/vcp --fleet-secret-file fleet.secret
+                                                # one of several on a database
   ambient-vcp node --id node-us-1 --region us-west --coordinator-url http://127.0.0.1:3000 \
       --join-token jt_...                       # as POST /api/v1/nodes answers it
   ambient-vcp gateway --sessions-file sessions.json --tls-cert cert.pem --tls-key key.pem
   ambient-vcp health                  # can this machine take jobs?
-Environment: VCP_API_URL, VCP_JOIN_TOKEN, VCP_API_KEY, RUST_LOG.
+Environment: VCP_API_URL, VCP_JOIN_TOKEN, VCP_API_KEY, VCP_FLEET_SECRET, DATABASE_URL, PORT, RUST_LOG.
 )";
 
 void add_places(CLI::App& verb, NodeFlags& out) {
