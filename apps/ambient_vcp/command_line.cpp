@@ -18,7 +18,8 @@ Examples:
       --join-token jt_...                       # as POST /api/v1/nodes answers it
   ambient-vcp gateway --sessions-file sessions.json --tls-cert cert.pem --tls-key key.pem
   ambient-vcp health                  # can this machine take jobs?
-Environment: VCP_API_URL, VCP_JOIN_TOKEN, VCP_API_KEY, VCP_FLEET_SECRET, DATABASE_URL, PORT, RUST_LOG.
+Environment: VCP_API_URL, VCP_COORDINATOR_CA, VCP_JOIN_TOKEN, VCP_API_KEY, VCP_FLEET_SECRET,
+DATABASE_URL, PORT, RUST_LOG.
 )";
 
 void add_places(CLI::App& verb, NodeFlags& out) {
@@ -28,10 +29,18 @@ void add_places(CLI::App& verb, NodeFlags& out) {
   verb.add_option("--proc-root", out.proc_root, "Where use is read (default /proc)")->group("");
 }
 
+void add_coordinator_ca(CLI::App& verb, std::filesystem::path& out) {
+  verb.add_option("--coordinator-ca", out,
+                  "PEM: who may have signed the certificate of an https address, instead of this "
+                  "system's authorities")
+      ->envname("VCP_COORDINATOR_CA");
+}
+
 void add_coordinator_url(CLI::App& verb, NodeFlags& out) {
   verb.add_option("--coordinator-url", out.coordinator_url,
                   "The coordinator's address; several with commas between are tried in turn")
       ->envname("VCP_API_URL");
+  add_coordinator_ca(verb, out.coordinator_ca);
 }
 
 void add_node(CLI::App& app, CommandLine& out) {
@@ -142,6 +151,7 @@ void add_gateway(CLI::App& app, CommandLine& out) {
   verb.add_option("--sessions-url", to.sessions_url, "That address instead; asked every 5 seconds");
   verb.add_option("--api-key", to.api_key, "For it: of the node's owner, scope nodes:read")
       ->envname("VCP_API_KEY");
+  add_coordinator_ca(verb, to.coordinator_ca);
   verb.add_option("--connect-timeout-seconds", to.connect_seconds,
                   "To reach a destination (default 5)")
       ->check(CLI::Range(1, 300));

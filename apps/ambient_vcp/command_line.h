@@ -27,6 +27,7 @@ struct NodeFlags {
   std::string region = "us-west";
   std::string type = "compute";
   std::optional<std::string> coordinator_url;  ///< --coordinator-url, else VCP_API_URL
+  std::filesystem::path coordinator_ca;        ///< PEM; --coordinator-ca, else VCP_COORDINATOR_CA
   std::optional<std::string> join_token;       ///< --join-token, else VCP_JOIN_TOKEN
   std::filesystem::path data_dir;              ///< empty: by the node's id
   bool observability = false;
@@ -63,8 +64,9 @@ struct CoordinatorFlags {
 struct GatewayFlags {
   std::string listen = "0.0.0.0:7000";
   std::filesystem::path sessions_file;
-  std::string sessions_url;  ///< instead of the file
-  std::string api_key;       ///< for it; --api-key, else VCP_API_KEY
+  std::string sessions_url;              ///< instead of the file
+  std::string api_key;                   ///< for it; --api-key, else VCP_API_KEY
+  std::filesystem::path coordinator_ca;  ///< for it, PEM
   std::filesystem::path tls_certificate, tls_key;
   bool allow_private = false;
   std::uint64_t connect_seconds = 5, idle_seconds = 600, handshake_seconds = 10;

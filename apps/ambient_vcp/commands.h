@@ -37,6 +37,10 @@ inline constexpr const char* kAgent = "ambient-vcp/" PHASE_VERSION;
 /// One or more, with commas between: those of several coordinators on one database.
 [[nodiscard]] Result<std::vector<http_client::Url>> coordinator_urls(const std::string& text);
 
+/// The file's authorities; null without a file: the system's. Errors: those of Trust::of_file.
+[[nodiscard]] Result<std::shared_ptr<const http_client::Trust>> coordinator_trust(
+    const std::filesystem::path& file);
+
 /// A node's own things. Lives as long as what uses them.
 struct NodeWorld {
   /// Makes folder and keys when missing. Errors: those of make_folder and load_or_create_key.

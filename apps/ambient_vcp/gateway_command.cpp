@@ -27,6 +27,7 @@ struct Source {
   std::optional<gateway::SessionFile> file;
   std::optional<http_client::Url> url;
   std::string api_key;
+  std::shared_ptr<const http_client::Trust> trust;
 };
 
 Result<void> split_address(const std::string& text, gateway::GatewayOptions& out) {
@@ -75,6 +76,7 @@ Result<Source> source_of(const GatewayFlags& flags) {
                 "VCP_API_KEY=vcp_..., with the scope nodes:read");
   }
   out.api_key = flags.api_key;
+  PHASE_TRY(out.trust, coordinator_trust(flags.coordinator_ca));
   return out;
 }
 
@@ -118,8 +120,9 @@ class GatewayDaemon {
     if (source_.file) co_return source_.file->read();
     http_client::Url url = *source_.url;
     std::string key = source_.api_key;
-    auto out =
-        co_await gateway::fetch_sessions(context_.get_executor(), std::move(url), std::move(key));
+    auto trust = source_.trust;
+    auto out = co_await gateway::fetch_sessions(context_.get_executor(), std::move(url),
+                                                std::move(key), std::move(trust));
     co_return out;
   }
 

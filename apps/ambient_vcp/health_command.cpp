@@ -128,8 +128,10 @@ void check_coordinator(Checks& checks, asio::io_context& context, const NodeFlag
   }
   const auto urls = coordinator_urls(*flags.coordinator_url);
   if (!urls) return checks.bad("coordinator", urls.error());
+  const auto trust = coordinator_trust(flags.coordinator_ca);
+  if (!trust) return checks.bad("coordinator", trust.error());
   for (const http_client::Url& url : *urls) {
-    const auto meeting = wait_for(context, vcp::look_up(context.get_executor(), url));
+    const auto meeting = wait_for(context, vcp::look_up(context.get_executor(), url, *trust));
     if (!meeting) {
       checks.bad("coordinator", meeting.error());
       continue;

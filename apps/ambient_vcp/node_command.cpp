@@ -56,6 +56,7 @@ Result<vcp::AgentOptions> agent_options(const NodeFlags& flags, const NodeWorld&
   }
   vcp::AgentOptions out;
   PHASE_TRY(out.coordinators, coordinator_urls(*flags.coordinator_url));
+  PHASE_TRY(out.trust, coordinator_trust(flags.coordinator_ca));
   if (flags.region.empty() || flags.region.size() > vcp::kRegionBytesMax) {
     return fail(Code::invalid_argument, "a region has 1 to 32 bytes", "--region us-west");
   }

@@ -59,10 +59,7 @@ Result<http_client::Url> coordinator_url(const std::string& text) {
   Result<http_client::Url> url = http_client::parse_url(text);
   if (url) return url;
   Error error = url.error();
-  error.hint = error.code == Code::unsupported
-                   ? "name the coordinator's plain http address on a network of yours, or a TLS "
-                     "tunnel on this machine: --coordinator-url http://127.0.0.1:PORT"
-                   : "--coordinator-url http://HOST:3000, or VCP_API_URL";
+  error.hint = "--coordinator-url http://HOST:3000 or https://HOST:3000, or VCP_API_URL";
   return fail(std::move(error));
 }
 
@@ -77,6 +74,15 @@ Result<std::vector<http_client::Url>> coordinator_urls(const std::string& text) 
                 "--coordinator-url http://HOST:3000,http://OTHER:3000");
   }
   return out;
+}
+
+Result<std::shared_ptr<const http_client::Trust>> coordinator_trust(const fs::path& file) {
+  if (file.empty()) return nullptr;
+  Result<std::shared_ptr<const http_client::Trust>> out = http_client::Trust::of_file(file);
+  if (out) return out;
+  Error error = out.error();
+  error.message = "--coordinator-ca: " + error.message;
+  return fail(std::move(error));
 }
 
 Result<std::unique_ptr<NodeWorld>> NodeWorld::make(asio::any_io_executor executor,

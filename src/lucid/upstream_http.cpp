@@ -18,8 +18,9 @@ http_client::Options options_for(const UpstreamUrl& url) {
 
 Result<UpstreamUrl> parse_upstream_url(std::string_view text) {
   Result<UpstreamUrl> url = http_client::parse_url(text);
-  if (url) return url;
-  Error error = url.error();
+  if (url && !url->tls) return url;
+  Error error = url ? Error{Code::unsupported, "https is not spoken to an upstream, only http", {}}
+                    : url.error();
   error.hint = error.code == Code::unsupported
                    ? "put a TLS proxy of yours on this machine before it, and name that: "
                      "--upstream http://127.0.0.1:PORT"

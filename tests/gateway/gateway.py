@@ -166,6 +166,17 @@ class Client:
         self.socket.close()
 
 
+def make_certificate(folder):
+    """Paths of one for localhost, and of its key."""
+    pem, key = folder / "cert.pem", folder / "key.pem"
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt",
+                    "ec_paramgen_curve:P-256", "-nodes", "-days", "2", "-subj", "/CN=test",
+                    "-addext", "subjectAltName=DNS:localhost", "-keyout", key, "-out", pem],
+                   check=True, capture_output=True)
+    key.chmod(0o600)
+    return pem, key
+
+
 class GatewayCase(unittest.TestCase):
     flags = ["--allow-private"]
 
@@ -413,7 +424,7 @@ class Starting(GatewayCase):
 
 
 class Asking(GatewayCase):
-    def test_sessions_from_an_address(self):
+    def ask(self, scheme, wrap=lambda socket: socket, **environment):
         answer = {"sessions": [session("a")]}
         keys = []
 
@@ -430,10 +441,11 @@ class Asking(GatewayCase):
                 pass
 
         with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Coordinator) as coordinator:
+            coordinator.socket = wrap(coordinator.socket)
             threading.Thread(target=coordinator.serve_forever, daemon=True).start()
-            url = f"http://127.0.0.1:{coordinator.server_port}/api/v1/nodes/n/gateway-sessions"
+            url = f"{scheme}://localhost:{coordinator.server_port}/api/v1/nodes/n/gateway-sessions"
             gateway = self.start("--allow-private", "--sessions-url", url, file=False,
-                                 environment={"VCP_API_KEY": "vcp_key"})
+                                 environment={"VCP_API_KEY": "vcp_key", **environment})
             client = Client(gateway.port).hello("a", self.at())
             self.addCleanup(client.socket.close)
             self.assertEqual(client.line(), "OK\n")
@@ -443,16 +455,21 @@ class Asking(GatewayCase):
         self.assertEqual(keys[0], ("/api/v1/nodes/n/gateway-sessions", "vcp_key"))
         gateway.wait("the sessions that were there stay")
 
+    def test_sessions_from_an_address(self):
+        self.ask("http")
+
+    def test_sessions_from_an_address_with_a_certificate(self):
+        pem, key = make_certificate(self.folder)
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(pem, key)
+        self.ask("https", lambda socket: context.wrap_socket(socket, server_side=True),
+                 VCP_COORDINATOR_CA=str(pem))
+
 
 class Encrypted(GatewayCase):
     def setUp(self):
         super().setUp()
-        self.pem, self.key = self.folder / "cert.pem", self.folder / "key.pem"
-        subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt",
-                        "ec_paramgen_curve:P-256", "-nodes", "-days", "2", "-subj", "/CN=test",
-                        "-addext", "subjectAltName=DNS:localhost", "-keyout", self.key, "-out",
-                        self.pem], check=True, capture_output=True)
-        self.key.chmod(0o600)
+        self.pem, self.key = make_certificate(self.folder)
         self.flags = ["--allow-private", "--tls-cert", str(self.pem), "--tls-key", str(self.key)]
         self.context = ssl.create_default_context(cafile=str(self.pem))
 

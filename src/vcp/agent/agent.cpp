@@ -178,7 +178,9 @@ Telemetry Agent::State::measure() const {
 Task<Result<void>> Agent::State::meet(std::shared_ptr<State> self) {
   http_client::Url url = self->where();
   const std::string asked = url.text();
-  Result<Meeting> meeting = co_await look_up(self->world.executor, std::move(url));
+  auto trust = self->options.trust;
+  Result<Meeting> meeting =
+      co_await look_up(self->world.executor, std::move(url), std::move(trust));
   if (!meeting) co_return fail(meeting.error());
   self->hopeless = true;
   PHASE_CO_TRY_VOID(self->pin.check(meeting->key));

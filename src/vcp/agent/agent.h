@@ -35,6 +35,7 @@ struct AgentOptions {
   std::string region = "us-west", type = "compute";
   /// Of the coordinator; of each of several on one database: asked in turn, whoever answers.
   std::vector<http_client::Url> coordinators;
+  std::shared_ptr<const http_client::Trust> trust;  ///< of https; null: the system's authorities
   std::optional<std::string> join_token;
   std::filesystem::path data_dir;  ///< exists; the node's key is the caller's
   node::LocalOptions local;        ///< whom it serves is filled in here

@@ -12,7 +12,10 @@ namespace json = boost::json;
 constexpr std::size_t kPinBytesMax = 256;
 constexpr const char* kNoCoordinator =
     "--coordinator-url (or VCP_API_URL) is the address of an ambient-vcp coordinator, for example "
-    "http://127.0.0.1:3000";
+    "http://127.0.0.1:3000, or https:// where it has a certificate";
+constexpr const char* kNotTrusted =
+    "--coordinator-ca FILE (or VCP_COORDINATOR_CA) names the authority that signed it, or the "
+    "certificate itself, in PEM";
 
 Result<std::vector<std::string>> addresses_of(const json::value& list,
                                               const identity::PeerId& peer) {
@@ -55,11 +58,14 @@ Result<Meeting> parse_meeting(std::string_view text) {
   return out;
 }
 
-Task<Result<Meeting>> look_up(asio::any_io_executor executor, http_client::Url url) {
+Task<Result<Meeting>> look_up(asio::any_io_executor executor, http_client::Url url,
+                              std::shared_ptr<const http_client::Trust> trust) {
   const std::string where = url.text() + "/api/v1/mesh";
   http_client::Options options;
   options.who = "the coordinator";
   options.hint = kNoCoordinator;
+  options.trust = std::move(trust);
+  options.trust_hint = kNotTrusted;
   options.answer_bytes_max = kMeshAnswerBytesMax;
   options.silence_max = kMeshSilenceMax;
   std::string route = "/api/v1/mesh";

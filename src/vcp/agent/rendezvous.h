@@ -25,9 +25,11 @@ struct Meeting {
 /// too_large.
 [[nodiscard]] Result<Meeting> parse_meeting(std::string_view json);
 
-/// Asks GET <url>/api/v1/mesh. Errors: Code::unavailable (nobody there, or no coordinator),
-/// malformed.
-[[nodiscard]] Task<Result<Meeting>> look_up(asio::any_io_executor executor, http_client::Url url);
+/// Asks GET <url>/api/v1/mesh; `trust` is of https, null: this system's authorities. Errors:
+/// Code::unavailable (nobody there, or no coordinator), unauthorized (its certificate is not
+/// believed), malformed.
+[[nodiscard]] Task<Result<Meeting>> look_up(asio::any_io_executor executor, http_client::Url url,
+                                            std::shared_ptr<const http_client::Trust> trust);
 
 /// Where the coordinator's key is kept: the first one met is the only one taken.
 class CoordinatorPin {

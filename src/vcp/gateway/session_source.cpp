@@ -8,7 +8,7 @@ namespace phase::vcp::gateway {
 namespace {
 
 constexpr const char* kHint =
-    "--sessions-url http://HOST:3000/api/v1/nodes/NAME/gateway-sessions, and an API key of the "
+    "--sessions-url https://HOST:3000/api/v1/nodes/NAME/gateway-sessions, and an API key of the "
     "node's owner with the scope nodes:read in VCP_API_KEY";
 
 }  // namespace
@@ -40,11 +40,15 @@ bool SessionFile::open_to_all() const {
 }
 
 Task<Result<std::vector<Session>>> fetch_sessions(asio::any_io_executor executor,
-                                                  http_client::Url url, std::string api_key) {
+                                                  http_client::Url url, std::string api_key,
+                                                  std::shared_ptr<const http_client::Trust> trust) {
   const std::string where = url.text();
   http_client::Options options;
   options.who = "the coordinator";
   options.hint = kHint;
+  options.trust = std::move(trust);
+  options.trust_hint =
+      "--coordinator-ca FILE (or VCP_COORDINATOR_CA) names the authority that signed it, in PEM";
   options.answer_bytes_max = kSessionsBytesMax;
   options.headers.emplace_back("X-API-Key", std::move(api_key));
   std::string route;
