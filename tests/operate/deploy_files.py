@@ -1,11 +1,12 @@
 """The files of deploy/ and render.yaml: what they start is started here as processes, without
-containers; ports, paths, packages and names agree."""
+containers but with a real PostgreSQL; ports, paths, packages and names agree."""
 
 import json
 import os
 import pathlib
 import re
 import shlex
+import signal
 import subprocess
 import sys
 import tempfile
@@ -14,6 +15,10 @@ import urllib.error
 import urllib.request
 
 from fleet_lab import AMBIENT, BUILD, ROOT, LabTest, wait_until
+from lab import LabError, free_port
+
+sys.path.insert(0, str(ROOT / "tests" / "postgres"))
+import server  # noqa: E402
 
 try:
     import yaml
@@ -43,9 +48,22 @@ def compose():
     return yaml.safe_load((DOCKER / "compose.yaml").read_text())
 
 
+def filled(text, known):
+    """What compose makes of ${NAME:-default} and ${NAME:?what to do}."""
+    def value(found):
+        name, kind, other = found.groups()
+        if not known.get(name) and kind == "?":
+            raise AssertionError(f"{name}: {other}")
+        return known.get(name) or other
+    return re.sub(r"\$\{(\w+):([-?])([^}]*)\}", value, text)
+
+
+def blueprint():
+    return yaml.safe_load((ROOT / "render.yaml").read_text())
+
+
 def render():
-    return {service["name"]: service
-            for service in yaml.safe_load((ROOT / "render.yaml").read_text())["services"]}
+    return {service["name"]: service for service in blueprint()["services"]}
 
 
 def unit(name):
@@ -59,10 +77,18 @@ def unit(name):
 
 
 class Started(LabTest):
-    def here(self, text):
+    def here(self, text, port=None):
         """A command of a file, with this test's folder, and loopback instead of every address."""
         text = text.replace("/var/lib/ambient-vcp", str(self.lab.folder / "var"))
-        return text.replace("0.0.0.0", "127.0.0.1").replace(":3000", f":{self.lab.port}")
+        return text.replace("0.0.0.0", "127.0.0.1").replace(":3000", f":{port or self.lab.port}")
+
+    def database(self):
+        """Ends the test where PostgreSQL is not installed."""
+        if server.programs() is None:
+            self.skipTest("PostgreSQL is not installed")
+        made = server.Server()
+        self.addCleanup(made.remove)
+        return made
 
     def begin(self, name, command, env=None):
         (self.lab.folder / "var").mkdir(exist_ok=True)
@@ -83,9 +109,10 @@ class Started(LabTest):
 
     def health(self, environment):
         command = json.loads(of_dockerfile("HEALTHCHECK")[0].split("CMD", 1)[1])
-        return subprocess.run([self.here(part) for part in command], capture_output=True,
+        done = subprocess.run([self.here(part) for part in command], capture_output=True,
                               text=True, check=False, timeout=60,
                               env={**self.lab.environment, **environment})
+        return done.returncode, done.stdout
 
     def stops(self):
         for name in list(self.lab.processes):
@@ -93,49 +120,112 @@ class Started(LabTest):
 
     def test_the_compose_file_is_a_fleet(self):
         services = compose()["services"]
-        start = services.pop("coordinator")
-        environment = {name: self.here(value) for name, value in start["environment"].items()}
-        self.begin("coordinator", [AMBIENT, *map(self.here, start["command"])], environment)
-        self.ready()
-        self.assertEqual(self.status_of("/api/v1/health", "coordinator:3000"), 200)
-        healthy = self.health(environment)
-        self.assertEqual(healthy.returncode, 0, healthy.stdout)
-        self.assertIn("coordinator: ", healthy.stdout)
+        secrets = self.first_start("--secrets")
+        database = self.compose_database(services.pop("database"), secrets)
+        self.ports = {name: port for name, port in (("coordinator", self.lab.port),
+                                                    ("coordinator-2", free_port()))}
+        for name in self.ports:
+            environment = self.start_coordinator_of(name, services.pop(name), secrets, database)
+            self.assertEqual(self.health(environment)[0], 0)
 
         code = self.lab.wait_log("coordinator", r"One-time code: (\S+)").group(1)
-        tokens = self.lab.folder / "tokens.env"
-        done = subprocess.run(
-            [DOCKER / "first_start.py", "--code", code, "--url", self.lab.url, "--env", tokens],
-            env={**self.lab.environment, "VCP_PASSWORD": "a password of tests"}, check=False,
-            capture_output=True, text=True, timeout=60)
-        self.assertEqual(done.returncode, 0, done.stderr)
-        self.assertEqual(tokens.stat().st_mode & 0o777, 0o600)
-        known = dict(line.split("=", 1) for line in tokens.read_text().splitlines())
+        # By the one that does not lead.
+        self.lab.url = f"http://127.0.0.1:{self.ports['coordinator-2']}"
+        known = self.first_start("--code", code, "--url", self.lab.url)
+        self.assertEqual({name: known[name] for name in secrets}, secrets)
+        self.assertEqual(self.first_start("--secrets"), known)  # what is there stays
 
+        both = ",".join(f"http://127.0.0.1:{port}" for port in self.ports.values())
         self.assertEqual(set(services), set(REGIONS))
         for name, service in services.items():
-            token = service["environment"]["VCP_JOIN_TOKEN"]
-            variable = re.fullmatch(r"\$\{(\w+):-\}", token).group(1)
-            self.assertEqual(service["environment"]["VCP_API_URL"], "http://coordinator:3000")
+            self.assertEqual(service["environment"]["VCP_API_URL"],
+                             ",".join(f"http://{host}:3000" for host in self.ports))
+            token = filled(service["environment"]["VCP_JOIN_TOKEN"], known)
+            self.assertTrue(token.startswith("jt_"), token)
             command = [self.here(part).replace("/var/node", f"/var/{name}")
                        for part in service["command"]]
-            self.begin(name, [AMBIENT, *command],
-                       {"VCP_API_URL": self.lab.url, "VCP_JOIN_TOKEN": known[variable]})
+            self.begin(name, [AMBIENT, *command], {"VCP_API_URL": both, "VCP_JOIN_TOKEN": token})
         self.lab.token = self.lab.ask("POST", "/api/v1/auth/login", {
             "username": "founder", "password": "a password of tests"})["access_token"]
-        wait_until("three nodes online", lambda: {
-            node["node_id"]: node["region"] for node in self.lab.ask("GET", "/api/v1/nodes")
-            if node["status"] == "online"} == REGIONS)
+        self.all_online()
+        first = self.lab.submit()["task_id"]
+        self.assertEqual(self.lab.finish(first)["status"], "completed")
+
+        # The one that leads dies: the other one has the fleet, and what was done.
+        self.assertEqual(self.lab.stop("coordinator", signal.SIGKILL), -signal.SIGKILL)
+        del self.lab.processes["coordinator"]
+        self.lab.wait_log("coordinator-2", r"this coordinator leads now")
+        self.lab.wait_log("coordinator-2", r"ready: dashboard and API")
+        self.all_online()
+        self.assertEqual(self.lab.task(first)["status"], "completed")
+        self.assertEqual(self.lab.finish(self.lab.submit()["task_id"])["status"], "completed")
+        status, said = self.health({"VCP_API_URL": both})  # a node's: one of both is enough
+        self.assertEqual(status, 0, said)
+        self.assertIn("? coordinator: ", said)
         self.stops()
-        self.assertEqual(self.health(environment).returncode, 1)  # nobody answers any more
+        self.assertEqual(self.health({"VCP_API_URL": both})[0], 1)  # nobody answers any more
+
+    def first_start(self, *words):
+        """What the file has afterwards."""
+        path = self.lab.folder / "fleet.env"
+        done = subprocess.run([DOCKER / "first_start.py", *words, "--env", path], check=False,
+                              capture_output=True, text=True, timeout=60,
+                              env={**self.lab.environment, "VCP_PASSWORD": "a password of tests"})
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertEqual(path.stat().st_mode & 0o777, 0o600)
+        return dict(line.split("=", 1) for line in path.read_text().splitlines())
+
+    def compose_database(self, service, secrets):
+        """A server with the user and the database that the image would make."""
+        made = self.database()
+        given = {name: filled(value, secrets) for name, value in service["environment"].items()}
+        self.assertGreaterEqual(len(given["POSTGRES_PASSWORD"]), 32)
+        made.query(f"CREATE ROLE {given['POSTGRES_USER']} LOGIN PASSWORD "
+                   f"'{given['POSTGRES_PASSWORD']}'")
+        made.query(f"CREATE DATABASE {given['POSTGRES_DB']} OWNER {given['POSTGRES_USER']}")
+        program, *words = service["healthcheck"]["test"][1:]
+        asked = [f"{made.bin}/{program}", *words, "--port", str(made.port)]
+        self.assertEqual(subprocess.run(asked, check=False, timeout=60).returncode, 0)
+        return made
+
+    def start_coordinator_of(self, name, service, secrets, database):
+        """One of the compose file's; the environment it has."""
+        port = self.ports[name]
+        command = [self.here(part, port).replace("/var/coordinator", f"/var/{name}")
+                   .replace(f"{name}:{port}", f"127.0.0.1:{port}") for part in service["command"]]
+        environment = {key: self.here(filled(value, secrets), port)
+                       for key, value in service["environment"].items()}
+        environment["DATABASE_URL"] = environment["DATABASE_URL"].replace(
+            "@database:5432/", f"@127.0.0.1:{database.port}/")
+        self.begin(name, [AMBIENT, *command], environment)
+        self.lab.wait_log(name, r"ready: (dashboard and API|.* leads .*; connections go on)")
+        self.lab.url = f"http://127.0.0.1:{port}"
+        for host in self.ports:
+            self.assertEqual(self.status_of("/api/v1/health", f"{host}:3000"), 200)
+        return environment
+
+    def all_online(self):
+        def online():
+            try:
+                return {node["node_id"]: node["region"] for node in
+                        self.lab.ask("GET", "/api/v1/nodes") if node["status"] == "online"}
+            except (OSError, LabError):
+                return None  # nobody leads at this moment
+        wait_until("three nodes online", lambda: online() == REGIONS)
 
     def test_the_blueprint_is_a_fleet(self):
         services = render()
         web, worker = services["ambient-vcp"], services["ambient-vcp-node"]
-        port = next(entry["value"] for entry in web["envVars"] if entry["key"] == "PORT")
-        self.assertEqual(port, "3000")
+        variables = {entry["key"]: entry for entry in web["envVars"]}
+        self.assertEqual(variables["PORT"]["value"], "3000")
+        state = variables["DATABASE_URL"]["fromDatabase"]
+        self.assertEqual(state["property"], "connectionString")
+        self.assertIn(state["name"], [made["name"] for made in blueprint()["databases"]])
+        self.assertTrue(variables["VCP_FLEET_SECRET"]["generateValue"])
+        self.assertNotIn("disk", web)  # the state is in the database only
         self.begin("coordinator", shlex.split(self.here(web["dockerCommand"])),
-                   {"PORT": str(self.lab.port), "JWT_SECRET": "0123456789abcdef" * 3,
+                   {"PORT": str(self.lab.port), "DATABASE_URL": self.database().url,
+                    "VCP_FLEET_SECRET": "0123456789abcdef" * 3,
                     "TRUSTED_PROXY_CIDRS": "10.0.0.0/8", "RENDER_SERVICE_NAME": "ambient-vcp",
                     "RENDER_EXTERNAL_HOSTNAME": "fleet.example.org"})
         self.ready()
@@ -157,7 +247,10 @@ class Started(LabTest):
         def command(of, arguments):
             line = self.here(of["ExecStart"]).replace("/usr/bin/ambient-vcp", str(AMBIENT))
             return shlex.split(line.replace("%i", "first").replace("$ARGUMENTS", arguments))
-        self.begin("coordinator", command(coordinator, f"--listen 127.0.0.1:{self.lab.port}"))
+        self.assertIn("EnvironmentFile=-/etc/ambient-vcp/fleet.env",
+                      (SYSTEMD / "ambient-vcp-coordinator.service").read_text().splitlines())
+        self.begin("coordinator", command(coordinator, f"--listen 127.0.0.1:{self.lab.port}"),
+                   {"DATABASE_URL": self.database().url, "VCP_FLEET_SECRET": "0123456789abcdef" * 2})
         self.ready()
         self.lab.first_administrator()
         self.begin("node", command(node, "--region us-west"),
@@ -176,6 +269,21 @@ class Started(LabTest):
         self.begin("coordinator", [AMBIENT, *map(self.here, command)])
         self.ready()
         self.stops()
+
+
+def with_dependencies(packages):
+    """The packages and all that apt installs because of them, as far as they are here."""
+    listed = subprocess.run(["dpkg-query", "-W", "-f", "${Package}\t${Pre-Depends}, ${Depends}\n"],
+                            capture_output=True, text=True, check=True).stdout
+    needs = {}
+    for line in listed.splitlines():
+        name, _, wanted = line.partition("\t")
+        needs[name] = set(re.findall(r"[a-z0-9][a-z0-9+.-]+", re.sub(r"\([^)]*\)|:\w+", "", wanted)))
+    out, new = set(), set(packages)
+    while new:
+        out |= new
+        new = set().union(*(needs.get(name, set()) for name in new)) - out
+    return out
 
 
 def pairs(command):
@@ -209,6 +317,10 @@ class Written(unittest.TestCase):
         services = compose()["services"]
         self.assertEqual(services["coordinator"]["ports"], ["127.0.0.1:3000:3000"])
         named = set(compose()["volumes"])
+        database = services.pop("database")
+        self.assertEqual(database["volumes"], ["database:/var/lib/postgresql/data"])
+        self.assertEqual(len({tuple(service["volumes"]) for service in services.values()}),
+                         len(services))
         for service in services.values():
             (mounted,) = service["volumes"]
             name, at = mounted.split(":")
@@ -219,8 +331,15 @@ class Written(unittest.TestCase):
             self.assertTrue((DOCKER / service["build"]["context"] /
                              service["build"]["dockerfile"]).resolve().is_file())
         for service in render().values():
-            self.assertEqual(service["disk"]["mountPath"], volume)
+            self.assertEqual(service.get("disk", {}).get("mountPath", volume), volume)
             self.assertTrue((ROOT / service["dockerfilePath"]).is_file())
+
+    def test_secrets_stay_out_of_the_image_and_of_git(self):
+        ignored = (DOCKER / "Dockerfile.dockerignore").read_text().splitlines()
+        self.assertIn("deploy/docker/.env", ignored)
+        self.assertIn("/deploy/docker/.env", (ROOT / ".gitignore").read_text().splitlines())
+        with self.assertRaisesRegex(AssertionError, "first_start.py --secrets"):
+            filled(compose()["services"]["coordinator"]["environment"]["VCP_FLEET_SECRET"], {})
 
     def test_the_image_copies_what_is_there_and_runs_as_nobody_else(self):
         for rest in of_dockerfile("COPY"):
@@ -244,7 +363,9 @@ class Written(unittest.TestCase):
                       for path in re.findall(r"=> (/\S+)", listed)}
         owners = subprocess.run(["dpkg", "-S", *(f"*/{name}" for name in names)], check=False,
                                 capture_output=True, text=True).stdout
-        installed = BASE_PACKAGES | set(" ".join(of_dockerfile("RUN")).split())
+        installed = with_dependencies(
+            BASE_PACKAGES | set(of_dockerfile("RUN")[-1].split()))
+        self.assertNotIn("libpq5", with_dependencies(BASE_PACKAGES))
         for name in names:
             packages = set(re.findall(rf"^([^:,\s]+)[:,].*/{re.escape(name)}$", owners, re.M))
             self.assertTrue(packages & installed, f"{name} of {packages} is not in the image")
