@@ -37,9 +37,9 @@ class Lab(Fleet):
     def start(self, name, command, env=None):
         super().start(name, [str(part) for part in command], {**self.environment, **(env or {})})
 
-    def start_coordinator(self, *words, data="coordinator"):
+    def start_coordinator(self, *words, data="coordinator", program=AMBIENT):
         self.start("coordinator",
-                   [AMBIENT, "coordinator", "--listen", f"127.0.0.1:{self.port}",
+                   [program, "coordinator", "--listen", f"127.0.0.1:{self.port}",
                     "--mesh-listen", f"/ip4/127.0.0.1/tcp/{self.mesh_port}",
                     "--data-dir", self.folder / data, "--heartbeat-ms", HEARTBEAT_MS, *words])
         self.url = self.wait_log("coordinator", r"ready: .* at (http://\S+)").group(1)
@@ -54,9 +54,10 @@ class Lab(Fleet):
             "capabilities": {"bandwidth_mbps": 100, "cpu_cores": 4, "memory_gb": 8,
                              "gpu_available": False}}, expected=201)["join_token"]
 
-    def start_agent(self, name, *words, url=None, token=None, region="us-west"):
+    def start_agent(self, name, *words, url=None, token=None, region="us-west",
+                    program=AMBIENT):
         joined = ["--join-token", token] if token else []
-        self.start(name, [AMBIENT, "node", "--id", name, "--region", region, "--coordinator-url",
+        self.start(name, [program, "node", "--id", name, "--region", region, "--coordinator-url",
                           url or self.url, "--data-dir", self.folder / name, *joined, *words])
 
     def node(self, name):

@@ -93,6 +93,20 @@ class JournalTest : public LoopTest, public testing::WithParamInterface<Kind> {
     EXPECT_TRUE(made) << made.error().text();
     return std::move(*made);
   }
+  /// What is there says that it has taken two steps of the schema, after `change`.
+  void make_older(const char* change) {
+    if (GetParam() == Kind::postgres) {
+      auto server = sql::Postgres::connect(url_);
+      ASSERT_TRUE(server);
+      ASSERT_TRUE(server->execute(change));
+      ASSERT_TRUE(server->execute("UPDATE schema_versions SET version = 2 WHERE part = 'fleet'"));
+      return;
+    }
+    auto file = sql::Database::open(folder_ / "fleet.db");
+    ASSERT_TRUE(file);
+    ASSERT_TRUE(file->execute(change));
+    ASSERT_TRUE(file->execute("PRAGMA user_version = 2"));
+  }
   std::string url_;
   JournalOptions options_;
   /// Appends and waits until it is durable.
@@ -251,6 +265,30 @@ TEST_F(DatabaseJournalTest, AChangedLedgerIsNotLoaded) {
     if (loaded) co_return;
     EXPECT_NE(loaded.error().message.find("entry 1"), std::string::npos);
   });
+}
+
+/// Version 2 was written with either name of a column.
+TEST_P(BothDatabasesTest, AStateOfVersionTwoIsTakenUp) {
+  for (const char* change :
+       {"SELECT 1", "ALTER TABLE runs RENAME COLUMN output_commitment TO output_sha256"}) {
+    const std::string id = std::string("t") + change;
+    {
+      auto journal = open();
+      Batch batch;
+      batch.tasks.push_back(task_row(id, "u"));
+      batch.runs.push_back(run_row(id, 1));
+      keep(*journal, std::move(batch));
+    }
+    make_older(change);
+    auto journal = open();
+    play([&]() -> Task<void> {
+      const auto runs = co_await journal->runs(id);
+      EXPECT_TRUE(runs && runs->size() == 1) << change;
+      if (!runs || runs->empty()) co_return;
+      EXPECT_EQ((*runs)[0].output_commitment, sha256(as_bytes("out")));
+      EXPECT_EQ((*runs)[0].receipt, (Bytes{1, 2, 3}));
+    });
+  }
 }
 
 TEST_P(BothDatabasesTest, OldFinalTasksGoWithTheirRunsAndAreStillCounted) {

@@ -8,8 +8,9 @@
 namespace phase::vcp {
 namespace {
 
-// Placeholders and types are those that PostgreSQL knows too.
-constexpr std::array<const char*, 2> kSchema = {R"sql(
+// Placeholders and types are those that PostgreSQL knows too. A step is never changed once a state
+// may have taken it: what should be otherwise is a step of its own.
+constexpr std::array<const char*, 3> kSchema = {R"sql(
 CREATE TABLE nodes (
   name TEXT NOT NULL PRIMARY KEY,
   owner TEXT NOT NULL,
@@ -56,7 +57,7 @@ CREATE TABLE runs (
   assigned BIGINT NOT NULL,
   ended BIGINT,
   reason TEXT NOT NULL,
-  output_commitment BLOB,
+  output_sha256 BLOB,
   fuel BIGINT,
   wall_ms BIGINT,
   energy_mj BIGINT,
@@ -86,6 +87,32 @@ CREATE INDEX ledger_to ON ledger (to_account, sequence);
 CREATE TABLE pruned (state BIGINT NOT NULL PRIMARY KEY, tasks BIGINT NOT NULL);
 UPDATE tasks SET input = X'' WHERE state >= 2;
 CREATE INDEX tasks_final ON tasks (number, state) WHERE state >= 2;
+)sql",
+                                                // What was called output_sha256 is a commitment.
+                                                // Some states have the new name already: by place.
+                                                R"sql(
+CREATE TABLE runs_3 (
+  task TEXT NOT NULL,
+  attempt BIGINT NOT NULL,
+  node TEXT NOT NULL,
+  state BIGINT NOT NULL,
+  assigned BIGINT NOT NULL,
+  ended BIGINT,
+  reason TEXT NOT NULL,
+  output_commitment BLOB,
+  fuel BIGINT,
+  wall_ms BIGINT,
+  energy_mj BIGINT,
+  job_id TEXT NOT NULL,
+  verified BIGINT,
+  paid BIGINT NOT NULL,
+  manifest BLOB NOT NULL,
+  receipt BLOB NOT NULL,
+  PRIMARY KEY (task, attempt)
+);
+INSERT INTO runs_3 SELECT * FROM runs;
+DROP TABLE runs;
+ALTER TABLE runs_3 RENAME TO runs;
 )sql"};
 
 constexpr std::string_view kTaskColumns =
