@@ -115,6 +115,14 @@ void add_coordinator(CLI::App& app, CommandLine& out) {
   verb.add_option("--tasks-kept", to.tasks_kept,
                   "Finished tasks that stay, with results and receipts (default 100000)")
       ->check(CLI::Range(1, 100'000'000));
+  auto* const peers = verb.add_flag(
+      "--peers", to.peers, "Also ask providers of the mesh, for tasks that set allow_peers");
+  verb.add_option("--peer-bootstrap", to.peer_bootstrap,
+                  "With --peers: multiaddr with /p2p/ID of a node of the mesh; may be repeated")
+      ->needs(peers);
+  verb.add_option("--peers-max", to.peers_max, "With --peers: so many at once (default 64)")
+      ->check(CLI::Range(1, 1'024))
+      ->needs(peers);
   verb.add_option("--worker", to.worker_path, "phase-worker, when it is not beside this program");
 }
 

@@ -57,6 +57,9 @@ struct CoordinatorFlags {
   bool metrics_open = false, no_registration = false;
   std::uint64_t heartbeat_ms = 5'000;
   std::uint64_t drain_seconds = 30;
+  bool peers = false;  ///< providers of the mesh are looked for
+  std::vector<std::string> peer_bootstrap;
+  std::size_t peers_max = 64;
   std::uint64_t tasks_kept = 100'000;  ///< that are final
   std::filesystem::path worker_path;
 };

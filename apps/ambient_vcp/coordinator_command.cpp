@@ -121,6 +121,8 @@ Result<vcp::ServerOptions> server_options(const CoordinatorFlags& flags, const f
   out.announced = flags.mesh_announce;
   out.peer.mdns = false;
   out.peer.dht_client = true;
+  out.peer.bootstrap = flags.peer_bootstrap;
+  if (flags.peers) out.coordinator.peers_max = flags.peers_max;
   out.peer.agent = kAgent;
   out.peer.connections_max = kConnectionsMax;
   out.peer.streams_max = kStreamsMax;

@@ -172,8 +172,10 @@ std::shared_ptr<Search> RemoteNetwork::State::search(const Wanted& wanted) {
   search->ends = world.clock.now() + limits.search_max;
   searches[wanted] = search;
   search->outstanding = 1;  // this function: nothing ends before all is begun
-  for (const auto& peer : world.peer.peers()) {
-    consider(search, wanted, peer.id.key());
+  if (limits.asks_connected) {
+    for (const auto& peer : world.peer.peers()) {
+      consider(search, wanted, peer.id.key());
+    }
   }
   for (auto& key : keys_of(wanted)) {
     ++search->outstanding;

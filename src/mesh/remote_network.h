@@ -32,6 +32,7 @@ inline constexpr std::uint8_t kCapabilityShards = 8;
 struct RemoteLimits {
   std::size_t documents_max = 1'024;  ///< kept, at most until they expire
   std::size_t candidates_max = 128;   ///< peers asked in one search
+  bool asks_connected = true;         ///< also peers that are connected or known, not announced
   std::size_t asked_at_once = 16;     ///< peers asked for their document at once
   std::size_t searches_max = 16;      ///< for different things wanted at once
   Duration ask_max = 3s;              ///< opening the stream and reading the document

@@ -23,7 +23,8 @@ enum class Manner : std::uint8_t {
   forges,  ///< its receipts are refused
   silent,  ///< never answers
   slow,    ///< honest, a hundred times slower
-  random,  ///< another output each time
+  lies_together,  ///< the same wrong output as all who lie so
+  random,         ///< another output each time
 };
 
 /// Runs jobs as the output SHA-256(stdin), after a second.
@@ -86,6 +87,7 @@ class MemoryFleet final : public Runner {
   RunResult result(const Spec& spec, const NodeName& node, Manner manner) {
     std::string text = sha256(spec.work.stdin_bytes).hex();
     if (manner == Manner::lies) text = "a lie of " + node;
+    if (manner == Manner::lies_together) text = "a lie";
     if (manner == Manner::random) text = "dice of " + node + " " + std::to_string(++dice_);
     RunResult out;
     out.out = to_bytes(text);
@@ -219,7 +221,7 @@ class FleetTest : public testing::Test {
   /// All nodes are heard of.
   void beat() {
     for (const auto& [name, manner] : fleet_.manners) {
-      coordinator_->sink().telemetry(name, {});
+      if (!name.starts_with("peer-")) coordinator_->sink().telemetry(name, {});
     }
   }
   static Submission submission(std::uint32_t quorum = 1, std::uint64_t seconds = 60) {

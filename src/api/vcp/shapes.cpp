@@ -54,6 +54,7 @@ Schema requirements(bool taken) {
        rest("cpu_cores", Schema::integer(0, 256)),
        rest("memory_gb", taken ? Schema::number(0, 2'048) : any_number),
        rest("region", taken ? Schema::text(0, kRegionBytesMax) : maybe_text()),
+       rest("allow_peers", flag().about("providers of the mesh may be asked, besides the fleet")),
        rest("deadline", taken ? time() : time().nullable())});
 }
 

@@ -30,6 +30,7 @@ Requirements read_requirements(const json::object& from) {
   out.cpu_cores = static_cast<std::uint32_t>(number_of(from, "cpu_cores"));
   out.memory_mb = static_cast<std::uint64_t>(std::llround(real_of(from, "memory_gb") * 1'024));
   out.region = text_of(from, "region");
+  out.allow_peers = flag_of(from, "allow_peers");
   out.deadline = parse_utc(text_of(from, "deadline"));
   return out;
 }

@@ -82,6 +82,7 @@ json::object requirements_json(const Requirements& wants) {
           {"cpu_cores", wants.cpu_cores},
           {"memory_gb", static_cast<double>(wants.memory_mb) / kBytesPerMegabyte},
           {"region", text_or_null(wants.region)},
+          {"allow_peers", wants.allow_peers},
           {"deadline", time_or_null(wants.deadline)}};
 }
 

@@ -117,6 +117,10 @@ SessionSink& Coordinator::sink() noexcept {
   return *state_;
 }
 
+PeerSink& Coordinator::peers() noexcept {
+  return *state_;
+}
+
 void Coordinator::on_dismiss(std::function<void(const NodeName&, ByeReason)> dismiss) {
   state_->dismiss = std::move(dismiss);
 }

@@ -11,6 +11,7 @@
 #include <spdlog/logger.h>
 
 #include "base/random.h"
+#include "vcp/coordinator/peers.h"
 #include "vcp/coordinator/runner.h"
 #include "vcp/coordinator/view.h"
 #include "vcp/health/health.h"
@@ -32,6 +33,7 @@ struct CoordinatorOptions {
   std::size_t series_kept = 2'160;  ///< six hours of series_every
   std::uint32_t audit_permille =
       10;                          ///< tasks of one node that are run here too, before they count
+  std::size_t peers_max = 0;  ///< providers of the mesh that may be shown and asked; 0: none
   Duration hedge_min = 2s;         ///< no run is a straggler before
   std::uint32_t hedge_factor = 3;  ///< times the mean of runs of the same module
   std::uint64_t fuel_limit_max = 1'000'000'000'000;
@@ -59,6 +61,8 @@ class Coordinator final : public Fleet {
 
   /// What sessions with nodes report to.
   [[nodiscard]] SessionSink& sink() noexcept;
+  /// What whoever looks for peers reports to.
+  [[nodiscard]] PeerSink& peers() noexcept;
   /// Says bye to a node's session; set by whoever owns the sessions.
   void on_dismiss(std::function<void(const NodeName&, ByeReason)> dismiss);
   void on_mesh_address(std::function<MeshAddress()> address);

@@ -54,9 +54,10 @@ Reputation reputation_of(const std::string& text) {
   return in ? out : Reputation{};
 }
 
-NodeRow Coordinator::State::durable(FleetNode& node) {
+void Coordinator::State::keep(FleetNode& node, Batch& batch) {
+  if (node.peer) return;
   node.row.record = reputation_text(node.health.reputation());
-  return node.row;
+  batch.nodes.push_back(node.row);
 }
 
 FleetNode* Coordinator::State::find_node(const NodeName& name) {
@@ -79,8 +80,8 @@ Result<std::string> Coordinator::State::add_node(NodeRegistration registration,
     return fail(Code::invalid_argument, "a node id has 1 to 64 of a-z, A-Z, 0-9, - and _");
   }
   FleetNode* known = find_node(registration.name);
-  const bool again =
-      known != nullptr && known->row.owner == owner && (known->row.removed || !known->row.key);
+  const bool again = known != nullptr && !known->peer && known->row.owner == owner &&
+                     (known->row.removed || !known->row.key);
   if (known != nullptr && !again) {
     return fail(Code::already_exists, "node " + registration.name + " is registered already",
                 "choose another node id, or remove that node first");
@@ -131,6 +132,7 @@ Result<FleetNode*> Coordinator::State::owned(const NodeName& name,
 }
 
 Result<void> Coordinator::State::change(FleetNode& node, NodeChange change) {
+  if (node.peer) return change_peer(node, change);
   Batch batch;
   NodeRow& row = node.row;
   std::optional<ByeReason> bye;
@@ -170,20 +172,45 @@ Result<void> Coordinator::State::change(FleetNode& node, NodeChange change) {
   }
   batch.nodes.push_back(row);
   append(std::move(batch));
-  if (change == NodeChange::drain) {
-    // What runs there is placed elsewhere; what was done is not lost, only done again.
-    const std::set<RunId> live = node.runs;
-    for (const RunId id : live) {
-      const auto found = runs.find(id);
-      if (found != runs.end() && !found->second->result) {
-        found->second->cancel.request();
-        fail_run(*found->second, "its node was drained", RunEnd::no_fault);
-      }
-    }
-  }
+  if (change == NodeChange::drain) give_up_runs(node);
   refresh(node);
   tell_node(node);
   if (bye && dismiss) dismiss(row.name, *bye);
+  pump();
+  return {};
+}
+
+/// What runs there is placed elsewhere; what was done is not lost, only done again.
+void Coordinator::State::give_up_runs(FleetNode& node) {
+  const std::set<RunId> live = node.runs;
+  for (const RunId id : live) {
+    const auto found = runs.find(id);
+    if (found == runs.end() || found->second->result) continue;
+    found->second->cancel.request();
+    fail_run(*found->second, "its node was drained", RunEnd::no_fault);
+  }
+}
+
+/// By an administrator: nobody owns a peer.
+Result<void> Coordinator::State::change_peer(FleetNode& node, NodeChange change) {
+  switch (change) {
+    case NodeChange::remove:
+      return fail(Code::invalid_argument, node.row.name + " is a peer that nobody registered",
+                  "reject it, and it is not asked again");
+    case NodeChange::reject:
+      dismiss_peer(node, "rejected by an administrator");
+      break;
+    case NodeChange::cordon:
+    case NodeChange::drain:
+      node.row.cordoned = true;
+      break;
+    case NodeChange::uncordon:
+      node.row.cordoned = false;
+      break;
+  }
+  if (change == NodeChange::drain) give_up_runs(node);
+  refresh(node);
+  tell_node(node);
   pump();
   return {};
 }
@@ -192,7 +219,7 @@ bool Coordinator::State::placeable(FleetNode& node) {
   return node.online && !node.suspect && !node.draining && !node.row.cordoned &&
          !node.row.rejected && !node.row.removed &&
          node.health.leave(world.clock.now()) != Leave::none &&
-         book.balance(bond_account(node.row.name)) >= options.bond;
+         (node.peer || book.balance(bond_account(node.row.name)) >= options.bond);
 }
 
 void Coordinator::State::note(FleetNode& node, std::string event, std::string detail) const {
@@ -212,7 +239,8 @@ void Coordinator::State::note_breakers(FleetNode& node) const {
 
 void Coordinator::State::refresh(FleetNode& node) {
   note_breakers(node);
-  if (node.row.removed || node.row.rejected) {
+  // A peer that is gone may never come again: no task is admitted for its sake.
+  if (node.row.removed || node.row.rejected || (node.peer && !node.online)) {
     scheduler.remove_node(node.row.name);
     return;
   }
@@ -227,6 +255,7 @@ void Coordinator::State::refresh(FleetNode& node) {
   facts.cpu_cores = node.cores;
   facts.memory_mb = node.memory_mb;
   facts.gpu = node.gpu;
+  facts.peer = node.peer;
   facts.health_permille = static_cast<std::uint32_t>(score.total * 1000);
   if (score.bandwidth.value) {
     facts.bandwidth_kbps = static_cast<std::uint64_t>(*score.bandwidth.value * 1000);

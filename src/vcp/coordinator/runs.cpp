@@ -116,6 +116,7 @@ void Coordinator::State::begin(const Place& place) {
   run->row.node = place.node;
   run->row.attempt = task->attempt_base + place.attempt;
   run->row.assigned = world.clock.now_utc();
+  run->stranger = node->peer;
   run->ticket = node->health.run_began(run->began);
   node->runs.insert(place.run);
   task->runs.emplace(place.run, run);
@@ -142,6 +143,10 @@ Task<void> Coordinator::State::carry_out(std::shared_ptr<State> self,
     run->row.manifest = std::move(result->manifest);
     run->row.receipt = std::move(result->receipt);
     run->row.verified = false;
+    FleetNode* node = self->find_node(run->row.node);
+    if (node != nullptr && run->stranger) {
+      self->dismiss_peer(*node, "its receipt was refused: " + result->refused);
+    }
     self->fail_run(*run, "its receipt was refused: " + result->refused, RunEnd::failed);
   } else if (!is_result(result->completion)) {
     std::string reason(receipt::completion_name(result->completion.kind));
@@ -246,12 +251,15 @@ void Coordinator::State::consider(LiveTask& task) {
   if (answers.size() < task.spec->requirements.min_nodes && !task.truth) return;
   if (answers.empty()) return;
   const Judgement judged = judge(answers, task.truth);
-  if (!judged.differ && !audits(task)) return conclude(task, judged);
+  task.doubt = judged.differ                                             ? "results differ"
+               : !task.truth && only_strangers(task, judged.verified) ? "only peers vouch for it"
+                                                                      : "";
+  if (task.doubt.empty() && !audits(task)) return conclude(task, judged);
   task.judging = true;
   task.stage = "re-running";
   tell_task(task);
   world.log.info("task {}: {}; running it here", task.spec->id,
-                 judged.differ ? "results differ" : "taken for an audit");
+                 task.doubt.empty() ? "taken for an audit" : task.doubt);
   asio::co_spawn(world.executor, look_again(shared_from_this(), task.spec->id), asio::detached);
 }
 
@@ -290,7 +298,7 @@ Task<void> Coordinator::State::look_again(std::shared_ptr<State> self, TaskId id
   auto own = co_await self->run_here(spec, module);
   task = self->find_task(id);
   if (self->closed || task == nullptr) co_return;
-  if (!own && task->spec->requirements.min_nodes == 1) {
+  if (!own && task->doubt.empty()) {
     self->world.log.warn("task {}: no audit: {}", id, own.error().text());
     task->judging = false;
     self->consider(*task);
@@ -298,7 +306,7 @@ Task<void> Coordinator::State::look_again(std::shared_ptr<State> self, TaskId id
   }
   if (!own) {
     self->finish(*task, TaskState::failed,
-                 "results differ and could not be judged: " + own.error().message);
+                 task->doubt + " and it could not be judged: " + own.error().message);
     co_return self->pump();
   }
   const Sha256 truth = answer_of(own->completion, own->output);

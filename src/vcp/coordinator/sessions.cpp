@@ -20,7 +20,7 @@ Task<std::optional<Refused>> Coordinator::State::join(Hello hello, identity::Pub
   const auto self = shared_from_this();
   if (closed || leaving) co_return refusal(RefusalReason::shutting_down, "the coordinator stops");
   FleetNode* node = find_node(hello.name);
-  if (node == nullptr || node->row.removed) {
+  if (node == nullptr || node->peer || node->row.removed) {
     co_return refusal(RefusalReason::unknown_node,
                       "no node " + hello.name + " is registered here; register it first");
   }
@@ -46,7 +46,7 @@ Task<std::optional<Refused>> Coordinator::State::join(Hello hello, identity::Pub
   node->row.key = key;
   node->row.join_token_hash.reset();
   Batch batch;
-  batch.nodes.push_back(durable(*node));
+  keep(*node, batch);
   append(std::move(batch));
   const auto settled = co_await world.journal.settled();
   if (!settled) {
@@ -69,7 +69,7 @@ void Coordinator::State::joined(const NodeName& name, const identity::PublicKey&
   node->row.last_seen = world.clock.now_utc();
   if (hello.observability_port) node->row.observability_port = hello.observability_port;
   Batch batch;
-  batch.nodes.push_back(durable(*node));
+  keep(*node, batch);
   append(std::move(batch));
   world.log.info("node {} joined", name);
   note(*node, "joined");
@@ -124,7 +124,7 @@ void Coordinator::State::gone(const NodeName& name, GoneReason reason, const std
   node->health.forget_readings();
   node->row.last_seen = world.clock.now_utc();
   Batch batch;
-  batch.nodes.push_back(durable(*node));
+  keep(*node, batch);
   append(std::move(batch));
   note(*node, "gone", std::string(gone_name(reason)) + (detail.empty() ? "" : ": " + detail));
   world.log.info("node {} is gone: {}{}{}", name, gone_name(reason), detail.empty() ? "" : ": ",

@@ -25,6 +25,7 @@ struct FleetNode {
       : health(limits, reputation) {}
   NodeRow row;
   NodeHealth health;
+  bool peer = false;  // of the mesh: nobody registered it, no row of it is kept
   bool online = false, draining = false;
   bool suspect = false;                // a run could not reach it; until it is heard of again
   std::uint32_t cores = 0, slots = 1;  // as the agent found them
@@ -56,6 +57,7 @@ struct LiveRun final : RunWatch {
   std::optional<RunResult> result;
   Sha256 answer;
   Instant began;
+  bool stranger = false;  // on a peer: without a bond, and for nothing
   bool ended = false;
 };
 
@@ -70,11 +72,14 @@ struct LiveTask {
   std::string stage = "waiting for nodes";
   bool revealing = false;
   bool judging = false, looked = false;
+  std::string doubt;            // why the coordinator has to run it itself; empty: an audit
   std::optional<Sha256> truth;  // what the coordinator computed itself
   std::optional<RunResult> own;
 };
 
-struct Coordinator::State final : SessionSink, std::enable_shared_from_this<State> {
+struct Coordinator::State final : SessionSink,
+                                  PeerSink,
+                                  std::enable_shared_from_this<State> {
   State(World with, CoordinatorOptions chosen);
 
   // ── SessionSink (sessions.cpp) ──
@@ -88,19 +93,33 @@ struct Coordinator::State final : SessionSink, std::enable_shared_from_this<Stat
   void gone(const NodeName& name, GoneReason reason, const std::string& detail) override;
   [[nodiscard]] bool may_probe(const NodeName& name) const override;
 
+  // ── PeerSink (peers.cpp) ──
+  void peer_seen(const PeerOffer& offer) override;
+  void peer_latency(const identity::PublicKey& key, Duration round_trip) override;
+  void peer_gone(const identity::PublicKey& key, const std::string& detail) override;
+  [[nodiscard]] std::vector<identity::PublicKey> peers_online() const override;
+  [[nodiscard]] FleetNode* find_peer(const identity::PublicKey& key);
+  [[nodiscard]] FleetNode* add_peer(const identity::PublicKey& key);
+  [[nodiscard]] bool make_room_for_peer();
+  /// A peer that lied; nothing for a node of the fleet.
+  void dismiss_peer(FleetNode& node, std::string_view why);
+  [[nodiscard]] bool only_strangers(const LiveTask& task, const std::vector<RunId>& agreed) const;
+
   // ── Nodes (nodes.cpp) ──
   [[nodiscard]] Result<std::string> add_node(NodeRegistration registration, const UserId& owner);
   /// From a user's account. Errors: Code::rejected when it does not hold so much.
   [[nodiscard]] Result<Entry> take_credits(Transfer transfer);
   [[nodiscard]] Result<void> change(FleetNode& node, NodeChange change);
+  [[nodiscard]] Result<void> change_peer(FleetNode& node, NodeChange change);
+  void give_up_runs(FleetNode& node);
   [[nodiscard]] Result<FleetNode*> owned(const NodeName& name, const std::optional<UserId>& by);
   /// After anything that placement looks at has changed.
   void refresh(FleetNode& node);
   /// Notes what its owner may look up.
   void note(FleetNode& node, std::string event, std::string detail = {}) const;
   void note_breakers(FleetNode& node) const;
-  /// The row as it is to be kept now.
-  [[nodiscard]] static NodeRow durable(FleetNode& node);
+  /// Adds its row as it is to be kept now; of a peer nothing is kept.
+  static void keep(FleetNode& node, Batch& batch);
   [[nodiscard]] FleetNode* find_node(const NodeName& name);
   [[nodiscard]] NodeView view(FleetNode& node);
   [[nodiscard]] bool placeable(FleetNode& node);
@@ -154,6 +173,7 @@ struct Coordinator::State final : SessionSink, std::enable_shared_from_this<Stat
   Scheduler scheduler;
   Book book;
   std::map<NodeName, std::unique_ptr<FleetNode>> nodes;
+  std::deque<identity::PublicKey> liars;  // peers, at most kLiarsKept
   std::unordered_map<TaskId, std::unique_ptr<LiveTask>> tasks;
   std::unordered_map<RunId, std::shared_ptr<LiveRun>> runs;
   std::uint64_t completed = 0, failed = 0, cancelled = 0;  // tasks that are final

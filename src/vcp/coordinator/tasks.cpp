@@ -189,7 +189,9 @@ void Coordinator::State::pay(LiveTask& task, Batch& batch) {
   const UtcTime now = world.clock.now_utc();
   std::vector<std::uint64_t> said;
   for (const auto& [id, run] : task.runs) {
-    if (run->row.state == RunState::verified && run->result && run->result->fuel) {
+    // What strangers say of their fuel must not move what nodes are paid.
+    if (run->row.state == RunState::verified && !run->stranger && run->result &&
+        run->result->fuel) {
       said.push_back(*run->result->fuel);
     }
   }
@@ -199,6 +201,7 @@ void Coordinator::State::pay(LiveTask& task, Batch& batch) {
   for (const auto& [id, run] : task.runs) {
     if (run->row.state != RunState::verified) continue;
     run->row.fuel = fuel;
+    if (run->stranger) continue;  // paid nothing: it goes back
     // A hedge that was verified as well must not take more than the bid holds.
     const Credits due = std::min(price, book.balance(escrow_account(spec.id)));
     if (due == 0) continue;
@@ -255,7 +258,7 @@ void Coordinator::State::finish(LiveTask& task, TaskState end, std::string reaso
   }
   for (const NodeName& name : touched) {
     if (FleetNode* node = find_node(name)) {
-      batch.nodes.push_back(durable(*node));
+      keep(*node, batch);
       refresh(*node);
     }
   }
@@ -303,12 +306,16 @@ void Coordinator::State::conclude(LiveTask& task, const Judgement& judged) {
       node->health.run_ended(run.ticket, RunEnd::refuted, world.clock.now(), world.clock.now_utc());
       ++node->row.disputes;
       Batch batch;
-      slash(run.row.node, task.spec->id, batch);
-      batch.nodes.push_back(durable(*node));
+      if (!run.stranger) slash(run.row.node, task.spec->id, batch);
+      keep(*node, batch);
       batch.runs.push_back(run.row);
       append(std::move(batch));
-      world.log.warn("node {} gave a wrong result in task {}; its bond is slashed", run.row.node,
-                     task.spec->id);
+      if (run.stranger) {
+        dismiss_peer(*node, "it gave a wrong result in task " + task.spec->id);
+      } else {
+        world.log.warn("node {} gave a wrong result in task {}; its bond is slashed", run.row.node,
+                       task.spec->id);
+      }
       refresh(*node);
       tell_node(*node);
     }
@@ -331,7 +338,7 @@ void Coordinator::State::conclude(LiveTask& task, const Judgement& judged) {
                              world.clock.now_utc());
       ++node->row.completed;
     }
-    if (run.result->energy_mj) energy_mj = energy_mj.value_or(0) + *run.result->energy_mj;
+    if (run.result->energy_mj && !run.stranger) energy_mj = energy_mj.value_or(0) + *run.result->energy_mj;
   }
   const receipt::Completion& completion = first->result->completion;
   if (completion.kind == receipt::CompletionKind::exited) {

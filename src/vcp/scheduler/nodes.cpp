@@ -21,6 +21,10 @@ std::string at_least(std::string_view what, std::uint64_t amount, std::string_vi
 /// What hardware cannot change; then what was measured.
 std::string lacking_machine(const PlaceableNode& node, const Need& need) {
   const Requirements& wants = need.requirements;
+  if (node.peer && !wants.allow_peers) {
+    return "a place in the fleet: they are peers, which the task does not allow "
+           "(requirements.allow_peers)";
+  }
   if (!need.node_type.empty() && node.type != need.node_type && node.type != "any") {
     return "type " + need.node_type;
   }
@@ -49,7 +53,7 @@ std::string lacking_measured(const PlaceableNode& node, const Need& need) {
 }
 
 bool same_machine(const PlaceableNode& one, const PlaceableNode& other) {
-  return one.region == other.region && one.type == other.type && one.gpu == other.gpu &&
+  return one.region == other.region && one.type == other.type && one.gpu == other.gpu && one.peer == other.peer &&
          one.cpu_cores == other.cpu_cores && one.memory_mb == other.memory_mb;
 }
 

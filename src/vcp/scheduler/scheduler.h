@@ -44,6 +44,7 @@ struct PlaceableNode {
   std::uint32_t cpu_cores = 0;
   std::uint64_t memory_mb = 0;
   bool gpu = false;
+  bool peer = false;  ///< of the mesh, not of the fleet: for tasks that allow it only
   std::uint32_t health_permille = 0;
   std::uint64_t bandwidth_kbps = 0;         ///< measured; 0: unknown
   std::optional<std::uint64_t> latency_us;  ///< measured; absent: unknown

@@ -9,13 +9,15 @@
 #include "vcp/coordinator/module_files.h"
 #include "vcp/coordinator/requester_runner.h"
 #include "vcp/server/module_rows.h"
+#include "vcp/server/peer_finder.h"
 #include "vcp/server/snapshot_door.h"
 #include "vcp/state/database_journal.h"
 
 namespace phase::vcp {
 namespace {
 
-/// Nodes are reached over the connection that each of them opened; none is searched for.
+/// Nodes are reached over the connection that each of them opened, peers by the addresses the DHT
+/// knows; who is asked is the scheduler's.
 class FleetNetwork final : public requester::Network {
  public:
   explicit FleetNetwork(peer::Peer& peer) : peer_(peer) {}
@@ -51,6 +53,7 @@ struct Server::State : std::enable_shared_from_this<Server::State> {
   [[nodiscard]] Result<void> open_database(std::function<void(const Error&)> on_broken);
   [[nodiscard]] Result<void> open_worker();
   [[nodiscard]] Task<Result<void>> open_fleet(std::function<void(const Error&)> on_broken);
+  void look_for_peers();
   [[nodiscard]] Result<void> open_doors();
   static Task<Result<void>> snapshot(std::shared_ptr<State> self, std::filesystem::path folder);
   static Task<void> serve(std::shared_ptr<State> self, std::unique_ptr<ByteStream> stream,
@@ -72,6 +75,7 @@ struct Server::State : std::enable_shared_from_this<Server::State> {
   std::unique_ptr<FleetNetwork> network;
   std::unique_ptr<RequesterRunner> nodes, own;
   std::unique_ptr<Coordinator> coordinator;
+  std::unique_ptr<PeerFinder> finder;  ///< with peers_max only
   std::unique_ptr<Sessions> sessions;
   std::unique_ptr<api::ApiServer> api;
   std::unique_ptr<SnapshotDoor> door;
@@ -140,7 +144,18 @@ Task<Result<void>> Server::State::open_fleet(std::function<void(const Error&)> o
   });
   coordinator->on_mesh_address(
       [this] { return MeshAddress{world.key.peer_id().text(), peer->listen_addresses()}; });
+  look_for_peers();
   co_return Result<void>{};
+}
+
+void Server::State::look_for_peers() {
+  if (options.coordinator.peers_max == 0) return;
+  PeerFinderOptions look;
+  look.peers_max = options.coordinator.peers_max;
+  look.ping_every = options.sessions.heartbeat;
+  const PeerFinder::World around{world.clock, *peer, world.key.public_key(), coordinator->peers(),
+                                 world.executor};
+  finder = std::make_unique<PeerFinder>(around, look);
 }
 
 /// Where nodes are told to dial.
@@ -198,6 +213,7 @@ void Server::State::close() {
   api.reset();
   if (sessions) sessions->stop();
   sessions.reset();
+  finder.reset();
   coordinator.reset();
   own.reset();
   nodes.reset();

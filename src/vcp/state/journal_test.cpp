@@ -24,6 +24,7 @@ TaskRow task_row(const TaskId& id, const UserId& owner) {
   row.spec.submitted = row.updated = kNow;
   row.spec.requirements.min_nodes = 3;
   row.spec.requirements.region = "eu";
+  row.spec.requirements.allow_peers = true;
   row.spec.requirements.deadline = UtcTime{kNow.unix_ms + 5};
   row.spec.work.job.module = job::reference(as_bytes("module"));
   row.spec.work.job.args = {"a", "b"};

@@ -12,7 +12,7 @@ constexpr std::uint64_t kVersion = 1;
 Bytes encode_spec(const Spec& spec) {
   const Requirements& wants = spec.requirements;
   CborWriter writer;
-  writer.map(wants.deadline ? 11 : 10);
+  writer.map(10U + (wants.deadline ? 1U : 0U) + (wants.allow_peers ? 1U : 0U));
   writer.uint(0).uint(kVersion);
   writer.uint(1).uint(wants.min_nodes);
   writer.uint(2).uint(wants.max_execution_seconds);
@@ -24,6 +24,7 @@ Bytes encode_spec(const Spec& spec) {
   writer.uint(8).text(wants.region);
   writer.uint(9).bytes(job::encode(job::Job(spec.work.job)));
   if (wants.deadline) writer.uint(10).uint(wants.deadline->unix_ms);
+  if (wants.allow_peers) writer.uint(11).boolean(true);
   return writer.take();
 }
 
@@ -66,6 +67,11 @@ Result<void> decode_spec(ByteView bytes, Spec& spec) {
   if (map.optional(10)) {
     PHASE_TRY(const std::uint64_t deadline, reader.uint());
     wants.deadline = UtcTime{deadline};
+  }
+  wants.allow_peers = false;
+  if (map.optional(11)) {
+    PHASE_TRY(wants.allow_peers, reader.boolean());
+    if (!wants.allow_peers) return fail(Code::malformed, "a task row that says what it leaves out");
   }
   PHASE_TRY_VOID(map.close());
   return reader.finish();

@@ -58,6 +58,7 @@ struct Requirements {
   std::uint32_t cpu_cores = 0;
   std::uint64_t memory_mb = 0;
   std::string region;
+  bool allow_peers = false;  ///< providers of the mesh may be asked, besides nodes of the fleet
   std::optional<UtcTime> deadline;  ///< the task fails when it is not done by then
   friend bool operator==(const Requirements&, const Requirements&) = default;
 };

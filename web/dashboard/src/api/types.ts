@@ -79,6 +79,7 @@ export interface Requirements {
   cpu_cores?: number;
   memory_gb?: number;
   region?: string | null;
+  allow_peers?: boolean;
   deadline?: string | null;
 }
 export interface TaskSubmission {
