@@ -123,6 +123,9 @@ void add_coordinator(CLI::App& app, CommandLine& out) {
   verb.add_option("--peers-max", to.peers_max, "With --peers: so many at once (default 64)")
       ->check(CLI::Range(1, 1'024))
       ->needs(peers);
+  verb.add_option("--modules-kept-days", to.modules_kept_days,
+                  "Uploaded modules that nobody uses stay so long (default 30)")
+      ->check(CLI::Range(1, 36'500));
   verb.add_option("--worker", to.worker_path, "phase-worker, when it is not beside this program");
 }
 

@@ -61,6 +61,7 @@ struct CoordinatorFlags {
   std::vector<std::string> peer_bootstrap;
   std::size_t peers_max = 64;
   std::uint64_t tasks_kept = 100'000;  ///< that are final
+  std::uint64_t modules_kept_days = 30;
   std::filesystem::path worker_path;
 };
 

@@ -96,6 +96,7 @@ Result<vcp::ServerOptions> server_options(const CoordinatorFlags& flags, const f
   vcp::ServerOptions out;
   out.data_dir = folder;
   out.state.tasks_kept = flags.tasks_kept;
+  out.coordinator.modules_kept = std::chrono::days(flags.modules_kept_days);
   const auto strategy = vcp::strategy_of(flags.strategy);
   if (!strategy) return fail(Code::invalid_argument, "unknown --strategy " + flags.strategy);
   out.coordinator.strategy = *strategy;

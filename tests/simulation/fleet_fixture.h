@@ -18,11 +18,11 @@ namespace phase::vcp {
 
 enum class Manner : std::uint8_t {
   honest,
-  lies,    ///< another output, well signed
-  fails,   ///< the connection breaks
-  forges,  ///< its receipts are refused
-  silent,  ///< never answers
-  slow,    ///< honest, a hundred times slower
+  lies,           ///< another output, well signed
+  fails,          ///< the connection breaks
+  forges,         ///< its receipts are refused
+  silent,         ///< never answers
+  slow,           ///< honest, a hundred times slower
   lies_together,  ///< the same wrong output as all who lie so
   random,         ///< another output each time
 };

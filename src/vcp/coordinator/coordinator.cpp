@@ -109,6 +109,7 @@ Task<Result<std::unique_ptr<Coordinator>>> Coordinator::open(World world,
   state->append(std::move(batch));
   asio::co_spawn(world.executor, State::publish(state), asio::detached);
   asio::co_spawn(world.executor, State::tick(state), asio::detached);
+  asio::co_spawn(world.executor, State::sweep_modules(state), asio::detached);
   state->pump();
   co_return out;
 }
@@ -215,7 +216,8 @@ Task<Result<job::ArtifactRef>> Coordinator::keep_module(Bytes module, UserId) {
   }
   auto bytes = std::make_shared<const Bytes>(std::move(module));
   const job::ArtifactRef ref = job::reference(*bytes);
-  auto kept = co_await state->world.modules.keep(ref.sha256, bytes);
+  const UtcTime now = state->world.clock.now_utc();
+  auto kept = co_await state->world.modules.keep(ref.sha256, bytes, now);
   if (!kept) co_return fail(std::move(kept).error());
   co_return ref;
 }

@@ -33,9 +33,11 @@ struct CoordinatorOptions {
   std::size_t series_kept = 2'160;  ///< six hours of series_every
   std::uint32_t audit_permille =
       10;                          ///< tasks of one node that are run here too, before they count
-  std::size_t peers_max = 0;  ///< providers of the mesh that may be shown and asked; 0: none
+  std::size_t peers_max = 0;       ///< providers of the mesh that may be shown and asked; 0: none
   Duration hedge_min = 2s;         ///< no run is a straggler before
   std::uint32_t hedge_factor = 3;  ///< times the mean of runs of the same module
+  Duration modules_kept = std::chrono::days(30);  ///< unused, while no task needs them
+  Duration modules_swept_every = std::chrono::hours(24);
   std::uint64_t fuel_limit_max = 1'000'000'000'000;
   /// The module that `computation` tasks run; absent: such tasks are refused.
   std::shared_ptr<const Bytes> computation;

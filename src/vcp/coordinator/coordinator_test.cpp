@@ -59,6 +59,31 @@ TEST_F(CoordinatorTest, ATaskRunsIsPaidAndTheRestGoesBack) {
   EXPECT_EQ(done.refunded + done.paid, done.spec.bid);
 }
 
+TEST_F(CoordinatorTest, AModuleGoesWhenNoTaskNeedsItAnyMore) {
+  CoordinatorOptions options;
+  options.modules_kept = std::chrono::hours(24);
+  options.modules_swept_every = std::chrono::hours(1);
+  options.node_tick = std::chrono::minutes(1);
+  open(options);
+  add_node("a");
+  coordinator_->sink().gone("a", GoneReason::closed, {});
+  const auto waits = submit();  // for its node to come back
+  ASSERT_TRUE(waits) << waits.error().text();
+  const Sha256 name = waits->spec.work.job.module.sha256;
+  pass(std::chrono::hours(50));
+  ASSERT_FALSE(is_final(task(waits->spec.id).state)) << task(waits->spec.id).reason;
+  EXPECT_TRUE(modules_.holds(name));
+  open(options);  // it begins anew, and sweeps at once
+  pass(std::chrono::hours(2));
+  EXPECT_TRUE(modules_.holds(name));
+  play([&]() -> Task<void> {
+    const auto cancelled = co_await coordinator_->cancel(waits->spec.id, "owner");
+    EXPECT_TRUE(cancelled);
+  });
+  pass(std::chrono::hours(2));
+  EXPECT_FALSE(modules_.holds(name));
+}
+
 TEST_F(CoordinatorTest, AQuorumOfThreeFindsTheLiarAndSlashesItsBond) {
   open();
   add_node("a");

@@ -1,6 +1,8 @@
 // Events for those who watch, told once their rows are durable; and what happens by time alone.
 #include <cmath>
 
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
 #include <boost/json/serialize.hpp>
 
 #include "vcp/coordinator/state_internal.h"
@@ -139,7 +141,7 @@ void Coordinator::State::sample() {
 
 /// Breakers and ages change by time alone.
 Task<void> Coordinator::State::tick(std::shared_ptr<State> self) {
-  Instant sampled = self->world.clock.now();
+  Instant sampled = self->world.clock.now(), swept = sampled;
   self->sample();
   while (!self->closed) {
     const auto slept = co_await self->world.clock.sleep_for(self->options.node_tick);
@@ -150,6 +152,10 @@ Task<void> Coordinator::State::tick(std::shared_ptr<State> self) {
     if (self->world.clock.now() - sampled >= self->options.series_every) {
       sampled = self->world.clock.now();
       self->sample();
+    }
+    if (self->world.clock.now() - swept >= self->options.modules_swept_every) {
+      swept = self->world.clock.now();
+      asio::co_spawn(self->world.executor, sweep_modules(self), asio::detached);
     }
     self->pump();
   }

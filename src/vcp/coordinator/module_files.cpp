@@ -2,47 +2,111 @@
 
 #include <algorithm>
 
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
 #include "base/files.h"
 #include "base/pool_task.h"
 
 namespace phase::vcp {
+namespace {
 
-std::shared_ptr<const Bytes> ModuleCache::find(const Sha256& sha256) {
-  const auto found =
-      std::ranges::find(modules_, sha256, &std::pair<Sha256, std::shared_ptr<const Bytes>>::first);
-  if (found == modules_.end()) return nullptr;
-  modules_.splice(modules_.begin(), modules_, found);
-  return modules_.front().second;
+constexpr std::string_view kEnding = ".wasm";
+/// There once the times of files are those of uses.
+constexpr const char* kUsesMark = ".uses";
+
+/// Errors: those of fail_errno.
+Result<void> set_time(const std::filesystem::path& path, UtcTime now) {
+  timespec time{};
+  time.tv_sec = static_cast<time_t>(now.unix_ms / 1'000);
+  time.tv_nsec = static_cast<long>(now.unix_ms % 1'000) * 1'000'000;
+  const timespec both[] = {time, time};
+  if (::utimensat(AT_FDCWD, path.c_str(), both, 0) == 0) return {};
+  return fail_errno(errno, "cannot note the use of " + path.string());
 }
 
-void ModuleCache::remember(const Sha256& sha256, std::shared_ptr<const Bytes> module) {
-  if (find(sha256) != nullptr) return;
+/// Nothing for a file that is none of ours.
+std::optional<Sha256> named_by(const std::filesystem::path& path) {
+  const Result<Sha256> out = Sha256::from_hex_text(path.stem().string());
+  if (path.extension() != kEnding || !out) return std::nullopt;
+  return *out;
+}
+
+std::optional<UtcTime> time_of(const std::filesystem::path& path) {
+  struct stat facts{};
+  if (::stat(path.c_str(), &facts) != 0 || facts.st_mtim.tv_sec < 0) return std::nullopt;
+  return UtcTime{static_cast<std::uint64_t>(facts.st_mtim.tv_sec) * 1'000 +
+                 static_cast<std::uint64_t>(facts.st_mtim.tv_nsec) / 1'000'000};
+}
+
+}  // namespace
+
+std::shared_ptr<const Bytes> ModuleCache::find(const Sha256& sha256) {
+  const auto found = std::ranges::find(modules_, sha256, &Held::sha256);
+  if (found == modules_.end()) return nullptr;
+  modules_.splice(modules_.begin(), modules_, found);
+  return modules_.front().module;
+}
+
+bool ModuleCache::due(const Sha256& sha256, UtcTime now) const {
+  const auto found = std::ranges::find(modules_, sha256, &Held::sha256);
+  return found == modules_.end() || is_unused(found->used, now, kModuleUseEvery);
+}
+
+void ModuleCache::remember(const Sha256& sha256, std::shared_ptr<const Bytes> module, UtcTime now) {
+  if (find(sha256) != nullptr) {
+    modules_.front().used = now;
+    return;
+  }
   bytes_ += module->size();
-  modules_.emplace_front(sha256, std::move(module));
+  modules_.push_front({sha256, std::move(module), now});
   while (bytes_ > kModuleCacheBytesMax && modules_.size() > 1) {
-    bytes_ -= modules_.back().second->size();
+    bytes_ -= modules_.back().module->size();
     modules_.pop_back();
   }
 }
 
-Task<Result<void>> ModuleFiles::keep(Sha256 sha256, std::shared_ptr<const Bytes> module) {
-  if (cache_.find(sha256) != nullptr) co_return Result<void>{};
-  const std::filesystem::path path = folder_ / (sha256.hex() + ".wasm");
-  const std::function<Result<void>()> write = [&]() -> Result<void> {
-    std::error_code ignored;
-    if (std::filesystem::exists(path, ignored)) return {};
-    return write_file(path, as_text(*module));
-  };
-  const auto written = co_await in_pool(thread_, write);
-  if (written) cache_.remember(sha256, std::move(module));
+void ModuleCache::forget(const Sha256& sha256) {
+  const auto found = std::ranges::find(modules_, sha256, &Held::sha256);
+  if (found == modules_.end()) return;
+  bytes_ -= found->module->size();
+  modules_.erase(found);
+}
+
+std::filesystem::path ModuleFiles::path_of(const Sha256& sha256) const {
+  return folder_ / (sha256.hex() + std::string(kEnding));
+}
+
+Result<void> ModuleFiles::write(const Sha256& sha256, ByteView module, UtcTime now) const {
+  const std::filesystem::path path = path_of(sha256);
+  const Result<void> noted = set_time(path, now);
+  if (noted || noted.error().code != Code::not_found) return noted;
+  PHASE_TRY_VOID(write_file(path, as_text(module)));
+  return set_time(path, now);
+}
+
+Task<Result<void>> ModuleFiles::keep(Sha256 sha256, std::shared_ptr<const Bytes> module,
+                                     UtcTime now) {
+  if (!cache_.due(sha256, now)) co_return Result<void>{};
+  const std::function<Result<void>()> put = [&] { return write(sha256, *module, now); };
+  const auto written = co_await in_pool(thread_, put);
+  if (written) cache_.remember(sha256, std::move(module), now);
   co_return written;
 }
 
-Task<Result<std::shared_ptr<const Bytes>>> ModuleFiles::get(Sha256 wanted) {
-  if (auto known = cache_.find(wanted)) co_return known;
-  const std::filesystem::path path = folder_ / (wanted.hex() + ".wasm");
+Task<Result<std::shared_ptr<const Bytes>>> ModuleFiles::get(Sha256 wanted, UtcTime now) {
+  if (auto known = cache_.find(wanted)) {
+    auto again = known;
+    // A use that could not be written down is no reason to refuse it; the next one tries again.
+    [[maybe_unused]] const auto noted = co_await keep(wanted, std::move(again), now);
+    co_return known;
+  }
+  const std::filesystem::path path = path_of(wanted);
   const std::function<Result<std::string>()> read = [&] {
-    return read_file(path, job::kModuleBytesMax);
+    auto text = read_file(path, job::kModuleBytesMax);
+    if (text) static_cast<void>(set_time(path, now));
+    return text;
   };
   const auto text = co_await in_pool(thread_, read);
   if (!text) co_return fail(text.error());
@@ -50,19 +114,64 @@ Task<Result<std::shared_ptr<const Bytes>>> ModuleFiles::get(Sha256 wanted) {
   if (sha256(*module) != wanted) {
     co_return fail(Code::io, "the file " + path.string() + " was changed");
   }
-  cache_.remember(wanted, module);
+  cache_.remember(wanted, module, now);
   co_return module;
 }
 
-Task<Result<void>> MemoryModules::keep(Sha256 sha256, std::shared_ptr<const Bytes> module) {
-  modules_.insert_or_assign(sha256, std::move(module));
+Result<std::vector<Sha256>> ModuleFiles::remove(UtcTime now, Duration unused,
+                                                const std::set<Sha256>& needed) const {
+  std::error_code error;
+  const bool marked = std::filesystem::exists(folder_ / kUsesMark, error);
+  std::vector<Sha256> out;
+  std::filesystem::directory_iterator at(folder_, error);
+  for (; !error && at != std::filesystem::directory_iterator(); at.increment(error)) {
+    const auto name = named_by(at->path());
+    if (!name || needed.contains(*name)) continue;
+    if (!marked) {
+      PHASE_TRY_VOID(set_time(at->path(), now));
+      continue;
+    }
+    const auto used = time_of(at->path());
+    if (!used || !is_unused(*used, now, unused)) continue;
+    if (::unlink(at->path().c_str()) != 0) {
+      return fail_errno(errno, "cannot remove " + at->path().string());
+    }
+    out.push_back(*name);
+  }
+  if (error) return fail(Code::io, "cannot read " + folder_.string() + ": " + error.message());
+  if (!marked) PHASE_TRY_VOID(write_file(folder_ / kUsesMark, ""));
+  return out;
+}
+
+Task<Result<std::size_t>> ModuleFiles::sweep(UtcTime now, Duration unused,
+                                             std::set<Sha256> needed) {
+  const std::function<Result<std::vector<Sha256>>()> look = [&] {
+    return remove(now, unused, needed);
+  };
+  const auto gone = co_await in_pool(thread_, look);
+  if (!gone) co_return fail(gone.error());
+  for (const Sha256& one : *gone) cache_.forget(one);
+  co_return gone->size();
+}
+
+Task<Result<void>> MemoryModules::keep(Sha256 sha256, std::shared_ptr<const Bytes> module,
+                                       UtcTime now) {
+  modules_.insert_or_assign(sha256, Held{std::move(module), now});
   co_return Result<void>{};
 }
 
-Task<Result<std::shared_ptr<const Bytes>>> MemoryModules::get(Sha256 sha256) {
+Task<Result<std::shared_ptr<const Bytes>>> MemoryModules::get(Sha256 sha256, UtcTime now) {
   const auto found = modules_.find(sha256);
   if (found == modules_.end()) co_return fail(Code::not_found, "no module with this hash");
-  co_return found->second;
+  found->second.used = now;
+  co_return found->second.module;
+}
+
+Task<Result<std::size_t>> MemoryModules::sweep(UtcTime now, Duration unused,
+                                               std::set<Sha256> needed) {
+  co_return std::erase_if(modules_, [&](const auto& held) {
+    return !needed.contains(held.first) && is_unused(held.second.used, now, unused);
+  });
 }
 
 }  // namespace phase::vcp

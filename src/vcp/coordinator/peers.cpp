@@ -10,11 +10,11 @@ constexpr std::size_t kNameEndBytes = 10;
 
 /// A stranger's word for where it stands, when a fleet could have it.
 std::string region_of(const std::string& said) {
-  const bool fits = !said.empty() && said.size() <= kRegionBytesMax &&
-                    std::ranges::all_of(said, [](char c) {
-                      return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
-                             (c >= '0' && c <= '9') || c == '-' || c == '_';
-                    });
+  const bool fits =
+      !said.empty() && said.size() <= kRegionBytesMax && std::ranges::all_of(said, [](char c) {
+        return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+               c == '-' || c == '_';
+      });
   return fits ? said : std::string(kPeerRegion);
 }
 

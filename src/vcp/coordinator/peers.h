@@ -1,5 +1,5 @@
-// peers.h — providers of the mesh that a coordinator may ask besides its fleet, for tasks that allow
-// it. Nobody registered them and nothing of theirs is at stake, so what they say is checked
+// peers.h — providers of the mesh that a coordinator may ask besides its fleet, for tasks that
+// allow it. Nobody registered them and nothing of theirs is at stake, so what they say is checked
 // (README.md).
 #pragma once
 

@@ -47,9 +47,8 @@ class PeersTest : public FleetTest {
   }
   Result<NodeView> change(const NodeName& name, Fleet::NodeChange how) {
     Result<NodeView> out = fail(Code::internal, "not asked");
-    play([&]() -> Task<void> {
-      out = co_await coordinator_->change_node(name, how, std::nullopt);
-    });
+    play(
+        [&]() -> Task<void> { out = co_await coordinator_->change_node(name, how, std::nullopt); });
     return out;
   }
 

@@ -4,6 +4,7 @@
 
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 
 #include "protocol/requester/requester.h"
@@ -55,15 +56,31 @@ class Runner {
                                                     requester::RevealGate& gate) = 0;
 };
 
-/// Modules by their hash.
+/// A use of a module is written down when the one that is written is so long ago.
+inline constexpr Duration kModuleUseEvery = std::chrono::hours(12);
+
+/// Modules by their hash, and when they were last used, to the nearest kModuleUseEvery.
 class ModuleStore {
  public:
   virtual ~ModuleStore() = default;
-  /// Durable when it returns. Errors: Code::io, too_large.
-  [[nodiscard]] virtual Task<Result<void>> keep(Sha256 sha256,
-                                                std::shared_ptr<const Bytes> module) = 0;
-  /// Errors: Code::not_found, io.
-  [[nodiscard]] virtual Task<Result<std::shared_ptr<const Bytes>>> get(Sha256 sha256) = 0;
+  /// Durable when it returns; a use. Errors: Code::io, too_large.
+  [[nodiscard]] virtual Task<Result<void>> keep(Sha256 sha256, std::shared_ptr<const Bytes> module,
+                                                UtcTime now) = 0;
+  /// A use. Errors: Code::not_found, io.
+  [[nodiscard]] virtual Task<Result<std::shared_ptr<const Bytes>>> get(Sha256 sha256,
+                                                                       UtcTime now) = 0;
+  /// Removes what was not used for `unused` (more than kModuleUseEvery) and is not `needed`; how
+  /// many went. What was kept by a program that wrote no uses down counts as used now. Errors:
+  /// Code::io.
+  [[nodiscard]] virtual Task<Result<std::size_t>> sweep(UtcTime now, Duration unused,
+                                                        std::set<Sha256> needed) = 0;
 };
+
+/// Whether what was last used at `used` may go.
+[[nodiscard]] inline bool is_unused(UtcTime used, UtcTime now, Duration unused) {
+  const auto limit = std::chrono::duration_cast<std::chrono::milliseconds>(unused).count();
+  return used.unix_ms < now.unix_ms &&
+         now.unix_ms - used.unix_ms >= static_cast<std::uint64_t>(limit);
+}
 
 }  // namespace phase::vcp

@@ -172,7 +172,8 @@ Task<Result<RunResult>> Coordinator::State::order(std::shared_ptr<LiveRun> run) 
   order.commit_first = task->spec->requirements.min_nodes > 1;
   order.module = task->module;
   if (!order.module) {
-    auto module = co_await world.modules.get(order.spec->work.job.module.sha256);
+    const UtcTime now = world.clock.now_utc();
+    auto module = co_await world.modules.get(order.spec->work.job.module.sha256, now);
     if (!module) co_return fail(std::move(module).error());
     order.module = *std::move(module);
     if (LiveTask* still = find_task(run->row.task)) still->module = order.module;
@@ -251,7 +252,7 @@ void Coordinator::State::consider(LiveTask& task) {
   if (answers.size() < task.spec->requirements.min_nodes && !task.truth) return;
   if (answers.empty()) return;
   const Judgement judged = judge(answers, task.truth);
-  task.doubt = judged.differ                                             ? "results differ"
+  task.doubt = judged.differ                                          ? "results differ"
                : !task.truth && only_strangers(task, judged.verified) ? "only peers vouch for it"
                                                                       : "";
   if (task.doubt.empty() && !audits(task)) return conclude(task, judged);

@@ -77,9 +77,7 @@ struct LiveTask {
   std::optional<RunResult> own;
 };
 
-struct Coordinator::State final : SessionSink,
-                                  PeerSink,
-                                  std::enable_shared_from_this<State> {
+struct Coordinator::State final : SessionSink, PeerSink, std::enable_shared_from_this<State> {
   State(World with, CoordinatorOptions chosen);
 
   // ── SessionSink (sessions.cpp) ──
@@ -132,6 +130,8 @@ struct Coordinator::State final : SessionSink,
   [[nodiscard]] TaskView view(const LiveTask& task);
   [[nodiscard]] TaskView view(const TaskRow& row, const std::vector<RunRow>& runs) const;
   [[nodiscard]] LiveTask* find_task(const TaskId& id);
+  /// Lets modules go that nobody uses any more.
+  static Task<void> sweep_modules(std::shared_ptr<State> self);
 
   // ── Runs (runs.cpp) ──
   /// Does what the scheduler decides until it decides nothing.

@@ -92,9 +92,9 @@ Task<Result<Spec>> Coordinator::State::make_spec(Submission submission, UserId o
       if (submission.module) {
         module = std::make_shared<const Bytes>(*std::move(submission.module));
       } else if (submission.module_sha256) {
-        auto kept = co_await world.modules.get(*submission.module_sha256);
+        auto kept = co_await world.modules.get(*submission.module_sha256, spec.submitted);
         if (!kept) {
-          co_return fail(Code::not_found, "no module with that module_sha256 was uploaded",
+          co_return fail(Code::not_found, "no module with that module_sha256 is kept",
                          "POST /api/v1/modules, or send wasm_module with the task");
         }
         module = *kept;
@@ -134,9 +134,23 @@ Task<Result<Spec>> Coordinator::State::make_spec(Submission submission, UserId o
   }
   PHASE_CO_TRY_VOID(job::check(job::Job(work)));
   spec.bid = submission.bid.value_or(usual_bid(spec.requirements.min_nodes, work.limits.fuel));
-  auto stored = co_await world.modules.keep(work.module.sha256, module);
+  auto stored = co_await world.modules.keep(work.module.sha256, module, spec.submitted);
   if (!stored) co_return fail(std::move(stored).error());
   co_return spec;
+}
+
+Task<void> Coordinator::State::sweep_modules(std::shared_ptr<State> self) {
+  std::set<Sha256> needed;
+  for (const auto& [id, task] : self->tasks) needed.insert(task->spec->work.job.module.sha256);
+  const UtcTime now = self->world.clock.now_utc();
+  const auto gone =
+      co_await self->world.modules.sweep(now, self->options.modules_kept, std::move(needed));
+  if (self->closed) co_return;
+  if (!gone) {
+    self->world.log.warn("modules that nobody uses stay: {}", gone.error().text());
+  } else if (*gone > 0) {
+    self->world.log.info("{} modules went that nobody used any more", *gone);
+  }
 }
 
 LiveTask* Coordinator::State::find_task(const TaskId& id) {
@@ -338,7 +352,8 @@ void Coordinator::State::conclude(LiveTask& task, const Judgement& judged) {
                              world.clock.now_utc());
       ++node->row.completed;
     }
-    if (run.result->energy_mj && !run.stranger) energy_mj = energy_mj.value_or(0) + *run.result->energy_mj;
+    if (run.result->energy_mj && !run.stranger)
+      energy_mj = energy_mj.value_or(0) + *run.result->energy_mj;
   }
   const receipt::Completion& completion = first->result->completion;
   if (completion.kind == receipt::CompletionKind::exited) {

@@ -53,8 +53,9 @@ std::string lacking_measured(const PlaceableNode& node, const Need& need) {
 }
 
 bool same_machine(const PlaceableNode& one, const PlaceableNode& other) {
-  return one.region == other.region && one.type == other.type && one.gpu == other.gpu && one.peer == other.peer &&
-         one.cpu_cores == other.cpu_cores && one.memory_mb == other.memory_mb;
+  return one.region == other.region && one.type == other.type && one.gpu == other.gpu &&
+         one.peer == other.peer && one.cpu_cores == other.cpu_cores &&
+         one.memory_mb == other.memory_mb;
 }
 
 /// By health and free places.

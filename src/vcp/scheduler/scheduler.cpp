@@ -19,9 +19,8 @@ std::string class_key(const Need& need) {
   std::string out = need.node_type + '\n' + wants.region + '\n';
   for (const std::uint64_t part :
        {std::uint64_t{wants.gpu}, std::uint64_t{wants.allow_peers},
-        std::uint64_t{wants.health_min_permille},
-        wants.bandwidth_kbps_min, wants.latency_us_max, std::uint64_t{wants.cpu_cores},
-        wants.memory_mb}) {
+        std::uint64_t{wants.health_min_permille}, wants.bandwidth_kbps_min, wants.latency_us_max,
+        std::uint64_t{wants.cpu_cores}, wants.memory_mb}) {
     out += std::to_string(part) + ' ';
   }
   return out;

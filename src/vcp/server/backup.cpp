@@ -217,11 +217,19 @@ Result<BackupFacts> back_up(const fs::path& data_dir, const fs::path& to) {
     PHASE_TRY(const Sha256 hash, hash_file(to / name, out.bytes));
     sums += hash.hex() + "  " + name + "\n";
   }
+  out.files = kDatabases.size();
   for (const auto& [name, from] : files) {
-    PHASE_TRY(const Sha256 hash, copy_file(from, to / name, out.bytes));
-    sums += hash.hex() + "  " + name + "\n";
+    const Result<Sha256> hash = copy_file(from, to / name, out.bytes);
+    // A module that no task needed may have gone since it was listed.
+    std::error_code ignored;
+    if (!hash && is_module(name) && !fs::exists(from, ignored)) {
+      fs::remove(to / name, ignored);
+      continue;
+    }
+    if (!hash) return fail(hash.error());
+    sums += hash->hex() + "  " + name + "\n";
+    ++out.files;
   }
-  out.files = files.size() + kDatabases.size();
   PHASE_TRY_VOID(write_file(to / kSums, sums));
   PHASE_TRY_VOID(sync_parts(to));
   begun.keep();

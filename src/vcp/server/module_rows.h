@@ -14,14 +14,20 @@ class ModuleRows final : public ModuleStore {
   [[nodiscard]] static Result<std::unique_ptr<ModuleRows>> open(sql::Postgres database);
   ~ModuleRows() override { thread_.join(); }
 
-  [[nodiscard]] Task<Result<void>> keep(Sha256 sha256,
-                                        std::shared_ptr<const Bytes> module) override;
-  [[nodiscard]] Task<Result<std::shared_ptr<const Bytes>>> get(Sha256 sha256) override;
+  [[nodiscard]] Task<Result<void>> keep(Sha256 sha256, std::shared_ptr<const Bytes> module,
+                                        UtcTime now) override;
+  [[nodiscard]] Task<Result<std::shared_ptr<const Bytes>>> get(Sha256 sha256, UtcTime now) override;
+  [[nodiscard]] Task<Result<std::size_t>> sweep(UtcTime now, Duration unused,
+                                                std::set<Sha256> needed) override;
 
  private:
   explicit ModuleRows(sql::Postgres database) : database_(std::move(database)) {}
-  [[nodiscard]] Result<void> write(const Sha256& sha256, ByteView module);
-  [[nodiscard]] Result<Bytes> read(const Sha256& sha256);
+  // Of the thread:
+  [[nodiscard]] Result<void> write(const Sha256& sha256, ByteView module, UtcTime now);
+  [[nodiscard]] Result<Bytes> read(const Sha256& sha256, UtcTime now);
+  [[nodiscard]] Result<bool> note(const Sha256& sha256, UtcTime now);
+  [[nodiscard]] Result<std::vector<Sha256>> remove(UtcTime now, Duration unused,
+                                                   const std::set<Sha256>& needed);
 
   sql::Postgres database_;  // the thread's
   asio::thread_pool thread_{1};
