@@ -131,6 +131,27 @@ TEST_F(RemoteNetworkTest, ForgetsAProviderThatCannotBeReached) {
   });
 }
 
+TEST_F(RemoteNetworkTest, LeavesAloneWhoIsOnlyConnectedWhenToldSo) {
+  run([this]() -> Task<void> {
+    auto provider = co_await party({});
+    tells(provider, *provider.key, "x86_64");
+    auto requester = co_await party({});
+    const auto dialled =
+        co_await requester.peer->dial(provider.peer->listen_addresses().front(), in(10s));
+    CO_ASSERT_OK(dialled);
+    RemoteLimits limits;
+    limits.asks_connected = false;
+    RemoteNetwork announced(world(requester), limits);
+    const auto none = co_await announced.list(wanted("wasm", ""), in(10s));
+    CO_ASSERT_OK(none);
+    EXPECT_TRUE(none->empty());
+    RemoteNetwork all(world(requester));
+    const auto found = co_await all.list(wanted("wasm", ""), in(10s));
+    CO_ASSERT_OK(found);
+    EXPECT_EQ(found->size(), 1U);
+  });
+}
+
 TEST(CapabilityKey, IsThatOfTheSpecification) {
   EXPECT_EQ(capability_key("wasm", "x86_64", 3), "/phase/capability/2/wasm/x86_64/3");
   identity::PublicKey key;

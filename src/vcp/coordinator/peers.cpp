@@ -73,8 +73,8 @@ void Coordinator::State::peer_seen(const PeerOffer& offer) {
   const bool came = !std::exchange(node->online, true);
   node->suspect = false;
   node->row.region = region_of(offer.region);
-  node->cores = static_cast<std::uint32_t>(std::min<std::uint64_t>(offer.cpu_cores, UINT32_MAX));
-  node->memory_mb = offer.memory_bytes / (1024 * 1024);
+  node->cores = static_cast<std::uint32_t>(std::min(offer.cpu_cores, kPeerCoresMax));
+  node->memory_mb = std::min(offer.memory_bytes / (1024 * 1024), kPeerMemoryMbMax);
   node->slots =
       static_cast<std::uint32_t>(std::clamp<std::uint64_t>(offer.jobs_max, 1, UINT32_MAX));
   node->row.last_seen = world.clock.now_utc();

@@ -18,6 +18,8 @@ namespace phase::vcp {
 inline constexpr std::size_t kLiarsKept = 4'096;
 /// A peer gets nothing for a while after more failed runs in a row.
 inline constexpr double kPeerFailuresMax = 3;
+/// Of what a peer says of its machine no more is taken; a requirement can ask for no more.
+inline constexpr std::uint64_t kPeerCoresMax = 256, kPeerMemoryMbMax = 2'048ULL * 1'024;
 /// The region of a peer that names none, or none that a fleet could have.
 inline constexpr std::string_view kPeerRegion = "mesh";
 

@@ -203,10 +203,12 @@ TEST_F(PeersTest, AreShownWithWhatIsKnownOfThemOnly) {
   EXPECT_FALSE(seen.health.compute.value);
   PeerSink& sink = coordinator_->peers();
   sink.peer_seen({key_of("q"), "no region\n", 1, 0, 0, {}});
-  sink.peer_seen({key_of("r"), "eu", 1, 0, 1, {}});
+  sink.peer_seen({key_of("r"), "eu", ~0ULL, ~0ULL, ~0ULL, {}});
   sink.peer_gone(key_of("p"), "no answer");
   EXPECT_EQ(node(peer_name(key_of("q"))).registration.region, "mesh");
   EXPECT_EQ(node(peer_name(key_of("r"))).registration.region, "eu");
+  EXPECT_EQ(node(peer_name(key_of("r"))).registration.cpu_cores, kPeerCoresMax);
+  EXPECT_EQ(node(peer_name(key_of("r"))).registration.memory_mb, kPeerMemoryMbMax);
   EXPECT_EQ(node(peer).status, "offline");
   EXPECT_EQ(sink.peers_online().size(), 2U);
 }

@@ -158,6 +158,26 @@ TEST_F(SchedulerTest, AnUnknownLatencyIsNotAShortOne) {
   EXPECT_TRUE(places().empty());
 }
 
+TEST_F(SchedulerTest, PeersAreForTasksThatAllowThem) {
+  PlaceableNode peer = node("peer");
+  peer.peer = true;
+  peer.type = "any";
+  put(peer);
+  const auto refused = scheduler_.admit(need());
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code, Code::unavailable);
+  EXPECT_NE(refused.error().message.find("requirements.allow_peers"), std::string::npos)
+      << refused.error().message;
+  Need wants = need();
+  wants.requirements.allow_peers = true;
+  EXPECT_TRUE(scheduler_.admit(wants));
+  add("of the fleet");
+  add("of all", wants);
+  const auto placed = places();
+  ASSERT_EQ(placed.size(), 1U);
+  EXPECT_EQ(placed[0].task, "of all");
+}
+
 TEST_F(SchedulerTest, AdmissionNamesWhatIsMissing) {
   put(node("a"));
   put(node("b"));
