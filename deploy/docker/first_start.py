@@ -5,8 +5,8 @@
     deploy/docker/first_start.py --code CODE [--url http://127.0.0.1:3000] [--user founder]
         [--nodes NAME:REGION,...] [--env deploy/docker/.env]
 
---secrets, before anything is started, makes VCP_FLEET_SECRET and POSTGRES_PASSWORD where the file of
---env has none; neither can be changed afterwards. CODE is what the coordinator that leads printed at
+--secrets, before anything is started, makes VCP_FLEET_SECRET and POSTGRES_PASSWORD where the file
+of --env has none; none can be changed afterwards. CODE is what the coordinator that leads printed at
 its first start. The password is asked for, or read from the variable VCP_PASSWORD. Each token is
 written as JOIN_TOKEN_<NAME> to the same file, mode 0600; a token is used up by the first join.
 """
@@ -71,7 +71,8 @@ def make_secrets(path):
     there = known(path)
     made = {name: secrets.token_hex(SECRET_BYTES) for name in SECRETS if not there.get(name)}
     keep(path, made)
-    print(f"{path}: " + ("made " + " and ".join(made) if made else "the secrets that were there stay"))
+    said = "made " + " and ".join(made) if made else "the secrets that were there stay"
+    print(f"{path}: {said}")
 
 
 def first_start(options, nodes):

@@ -250,7 +250,8 @@ class Started(LabTest):
         self.assertIn("EnvironmentFile=-/etc/ambient-vcp/fleet.env",
                       (SYSTEMD / "ambient-vcp-coordinator.service").read_text().splitlines())
         self.begin("coordinator", command(coordinator, f"--listen 127.0.0.1:{self.lab.port}"),
-                   {"DATABASE_URL": self.database().url, "VCP_FLEET_SECRET": "0123456789abcdef" * 2})
+                   {"DATABASE_URL": self.database().url,
+                    "VCP_FLEET_SECRET": "0123456789abcdef" * 2})
         self.ready()
         self.lab.first_administrator()
         self.begin("node", command(node, "--region us-west"),
@@ -278,7 +279,8 @@ def with_dependencies(packages):
     needs = {}
     for line in listed.splitlines():
         name, _, wanted = line.partition("\t")
-        needs[name] = set(re.findall(r"[a-z0-9][a-z0-9+.-]+", re.sub(r"\([^)]*\)|:\w+", "", wanted)))
+        plain = re.sub(r"\([^)]*\)|:\w+", "", wanted)
+        needs[name] = set(re.findall(r"[a-z0-9][a-z0-9+.-]+", plain))
     out, new = set(), set(packages)
     while new:
         out |= new
