@@ -6,8 +6,8 @@
         [--nodes NAME:REGION,...] [--env deploy/docker/.env]
 
 --secrets, before anything is started, makes VCP_FLEET_SECRET and POSTGRES_PASSWORD where the file
-of --env has none; none can be changed afterwards. CODE is what the coordinator that leads printed at
-its first start. The password is asked for, or read from the variable VCP_PASSWORD. Each token is
+of --env has none; none can be changed afterwards. CODE is what the coordinator that leads printed
+at its first start. The password is asked for, or read from the variable VCP_PASSWORD. Each token is
 written as JOIN_TOKEN_<NAME> to the same file, mode 0600; a token is used up by the first join.
 """
 
