@@ -1,13 +1,10 @@
 #include "vcp/coordinator/module_files.h"
 
-#include <algorithm>
-
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/files.h"
-#include "base/pool_task.h"
 
 namespace phase::vcp {
 namespace {
@@ -42,43 +39,11 @@ std::optional<UtcTime> time_of(const std::filesystem::path& path) {
 
 }  // namespace
 
-std::shared_ptr<const Bytes> ModuleCache::find(const Sha256& sha256) {
-  const auto found = std::ranges::find(modules_, sha256, &Held::sha256);
-  if (found == modules_.end()) return nullptr;
-  modules_.splice(modules_.begin(), modules_, found);
-  return modules_.front().module;
-}
-
-bool ModuleCache::due(const Sha256& sha256, UtcTime now) const {
-  const auto found = std::ranges::find(modules_, sha256, &Held::sha256);
-  return found == modules_.end() || is_unused(found->used, now, kModuleUseEvery);
-}
-
-void ModuleCache::remember(const Sha256& sha256, std::shared_ptr<const Bytes> module, UtcTime now) {
-  if (find(sha256) != nullptr) {
-    modules_.front().used = now;
-    return;
-  }
-  bytes_ += module->size();
-  modules_.push_front({sha256, std::move(module), now});
-  while (bytes_ > kModuleCacheBytesMax && modules_.size() > 1) {
-    bytes_ -= modules_.back().module->size();
-    modules_.pop_back();
-  }
-}
-
-void ModuleCache::forget(const Sha256& sha256) {
-  const auto found = std::ranges::find(modules_, sha256, &Held::sha256);
-  if (found == modules_.end()) return;
-  bytes_ -= found->module->size();
-  modules_.erase(found);
-}
-
 std::filesystem::path ModuleFiles::path_of(const Sha256& sha256) const {
   return folder_ / (sha256.hex() + std::string(kEnding));
 }
 
-Result<void> ModuleFiles::write(const Sha256& sha256, ByteView module, UtcTime now) const {
+Result<void> ModuleFiles::write(const Sha256& sha256, ByteView module, UtcTime now) {
   const std::filesystem::path path = path_of(sha256);
   const Result<void> noted = set_time(path, now);
   if (noted || noted.error().code != Code::not_found) return noted;
@@ -86,40 +51,15 @@ Result<void> ModuleFiles::write(const Sha256& sha256, ByteView module, UtcTime n
   return set_time(path, now);
 }
 
-Task<Result<void>> ModuleFiles::keep(Sha256 sha256, std::shared_ptr<const Bytes> module,
-                                     UtcTime now) {
-  if (!cache_.due(sha256, now)) co_return Result<void>{};
-  const std::function<Result<void>()> put = [&] { return write(sha256, *module, now); };
-  const auto written = co_await in_pool(thread_, put);
-  if (written) cache_.remember(sha256, std::move(module), now);
-  co_return written;
-}
-
-Task<Result<std::shared_ptr<const Bytes>>> ModuleFiles::get(Sha256 wanted, UtcTime now) {
-  if (auto known = cache_.find(wanted)) {
-    auto again = known;
-    // A use that could not be written down is no reason to refuse it; the next one tries again.
-    [[maybe_unused]] const auto noted = co_await keep(wanted, std::move(again), now);
-    co_return known;
-  }
-  const std::filesystem::path path = path_of(wanted);
-  const std::function<Result<std::string>()> read = [&] {
-    auto text = read_file(path, job::kModuleBytesMax);
-    if (text) static_cast<void>(set_time(path, now));
-    return text;
-  };
-  const auto text = co_await in_pool(thread_, read);
-  if (!text) co_return fail(text.error());
-  auto module = std::make_shared<const Bytes>(to_bytes(*text));
-  if (sha256(*module) != wanted) {
-    co_return fail(Code::io, "the file " + path.string() + " was changed");
-  }
-  cache_.remember(wanted, module, now);
-  co_return module;
+Result<Bytes> ModuleFiles::read(const Sha256& sha256, UtcTime now) {
+  const std::filesystem::path path = path_of(sha256);
+  PHASE_TRY(const std::string text, read_file(path, job::kModuleBytesMax));
+  static_cast<void>(set_time(path, now));
+  return to_bytes(text);
 }
 
 Result<std::vector<Sha256>> ModuleFiles::remove(UtcTime now, Duration unused,
-                                                const std::set<Sha256>& needed) const {
+                                                const std::set<Sha256>& needed) {
   std::error_code error;
   const bool marked = std::filesystem::exists(folder_ / kUsesMark, error);
   std::vector<Sha256> out;
@@ -141,17 +81,6 @@ Result<std::vector<Sha256>> ModuleFiles::remove(UtcTime now, Duration unused,
   if (error) return fail(Code::io, "cannot read " + folder_.string() + ": " + error.message());
   if (!marked) PHASE_TRY_VOID(write_file(folder_ / kUsesMark, ""));
   return out;
-}
-
-Task<Result<std::size_t>> ModuleFiles::sweep(UtcTime now, Duration unused,
-                                             std::set<Sha256> needed) {
-  const std::function<Result<std::vector<Sha256>>()> look = [&] {
-    return remove(now, unused, needed);
-  };
-  const auto gone = co_await in_pool(thread_, look);
-  if (!gone) co_return fail(gone.error());
-  for (const Sha256& one : *gone) cache_.forget(one);
-  co_return gone->size();
 }
 
 Task<Result<void>> MemoryModules::keep(Sha256 sha256, std::shared_ptr<const Bytes> module,

@@ -4,8 +4,6 @@
 #include <array>
 #include <chrono>
 
-#include "base/pool_task.h"
-
 namespace phase::vcp {
 namespace {
 
@@ -48,7 +46,6 @@ Result<Bytes> ModuleRows::read(const Sha256& wanted, UtcTime now) {
   PHASE_TRY(const bool there, query.step());
   if (!there) return fail(Code::not_found, "no module with this hash");
   Bytes out = query.blob(0);
-  if (sha256(out) != wanted) return fail(Code::io, "a module in the database was changed");
   PHASE_TRY_VOID(note(wanted, now));
   return out;
 }
@@ -83,40 +80,6 @@ Result<std::vector<Sha256>> ModuleRows::remove(UtcTime now, Duration unused,
     if (database_.changes() > 0) out.push_back(one);
   }
   return out;
-}
-
-Task<Result<void>> ModuleRows::keep(Sha256 sha256, std::shared_ptr<const Bytes> module,
-                                    UtcTime now) {
-  if (!cache_.due(sha256, now)) co_return Result<void>{};
-  const std::function<Result<void>()> put = [&] { return write(sha256, *module, now); };
-  const auto written = co_await in_pool(thread_, put);
-  if (written) cache_.remember(sha256, std::move(module), now);
-  co_return written;
-}
-
-Task<Result<std::shared_ptr<const Bytes>>> ModuleRows::get(Sha256 wanted, UtcTime now) {
-  if (auto known = cache_.find(wanted)) {
-    auto again = known;
-    // A use that could not be written down is no reason to refuse it; the next one tries again.
-    [[maybe_unused]] const auto noted = co_await keep(wanted, std::move(again), now);
-    co_return known;
-  }
-  const std::function<Result<Bytes>()> look = [&] { return read(wanted, now); };
-  auto found = co_await in_pool(thread_, look);
-  if (!found) co_return fail(std::move(found).error());
-  auto module = std::make_shared<const Bytes>(*std::move(found));
-  cache_.remember(wanted, module, now);
-  co_return module;
-}
-
-Task<Result<std::size_t>> ModuleRows::sweep(UtcTime now, Duration unused, std::set<Sha256> needed) {
-  const std::function<Result<std::vector<Sha256>>()> look = [&] {
-    return remove(now, unused, needed);
-  };
-  const auto gone = co_await in_pool(thread_, look);
-  if (!gone) co_return fail(gone.error());
-  for (const Sha256& one : *gone) cache_.forget(one);
-  co_return gone->size();
 }
 
 }  // namespace phase::vcp

@@ -6,6 +6,7 @@
 #include "base/files.h"
 #include "base/loop_fixture.h"
 #include "sql/postgres_fixture.h"
+#include "vcp/coordinator/module_files.h"
 
 namespace phase::vcp {
 namespace {

@@ -239,6 +239,31 @@ TEST_P(BothDatabasesTest, ACreditIsPaidOnceWhateverIsAppended) {
   });
 }
 
+TEST_F(DatabaseJournalTest, ALeaderSaysThatItWorksAndHearsThatItLeadsNoMore) {
+  const sql::TestServer& server = sql::TestServer::instance(PHASE_SOURCE_DIR);
+  if (!server.there()) GTEST_SKIP() << "PostgreSQL is not installed: apt install postgresql";
+  const std::string url = server.fresh("journal_leader_test");
+  auto other = sql::Postgres::connect(url);
+  ASSERT_TRUE(other);
+  ASSERT_TRUE(
+      other->execute("CREATE TABLE said (at BIGINT); CREATE TABLE epoch (id BIGINT); "
+                     "INSERT INTO epoch VALUES (1)"));
+  auto mine = sql::Postgres::connect(url);
+  ASSERT_TRUE(mine);
+  mine->fence("SELECT 1 FROM epoch WHERE id = 1 FOR SHARE");
+  std::vector<Error> told;
+  auto journal = DatabaseJournal::open(context_.get_executor(), clock_, *std::move(mine), {},
+                                       "INSERT INTO said VALUES (1)",
+                                       [&told](const Error& error) { told.push_back(error); });
+  ASSERT_TRUE(journal) << journal.error().text();
+  EXPECT_TRUE(until([&] { return other->integer("SELECT count(*) FROM said").value_or(0) >= 1; }));
+  EXPECT_TRUE(told.empty());
+  ASSERT_TRUE(other->execute("UPDATE epoch SET id = 2"));
+  EXPECT_TRUE(until([&told] { return !told.empty(); }));
+  ASSERT_EQ(told.size(), 1U);
+  EXPECT_EQ(told[0].code, Code::rejected);
+}
+
 TEST_F(DatabaseJournalTest, AChangedLedgerIsNotLoaded) {
   const auto file = folder_ / "fleet.db";
   {
