@@ -10,10 +10,11 @@ import os
 import pathlib
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 import time
+
+from ports import free_port
 
 READY_SECONDS_MAX = 30  # a node that does not answer by then is given up
 STOP_SECONDS_MAX = 20   # from SIGTERM to the end of a node
@@ -56,13 +57,6 @@ def namespaces_allowed():
     allowed = all(subprocess.run(words, capture_output=True).returncode == 0 for words in tries)
     subprocess.run(["ip", "netns", "del", name], capture_output=True)
     return allowed
-
-
-def free_port():
-    """A port that is free now for TCP and UDP on loopback."""
-    with socket.socket() as tcp:
-        tcp.bind(("127.0.0.1", 0))
-        return tcp.getsockname()[1]
 
 
 class Host:

@@ -27,7 +27,7 @@ import urllib.request
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 sys.path[:0] = [str(ROOT / "examples" / "demo"), str(ROOT / "tests" / "bench_node")]
 
-from lab import free_port  # noqa: E402
+from ports import free_port  # noqa: E402
 from nodes import percentile, tree_pss_kib  # noqa: E402
 
 CACHE = pathlib.Path(os.environ.get("PHASE_CACHE_DIR") or pathlib.Path(

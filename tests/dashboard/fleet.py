@@ -11,7 +11,8 @@ import urllib.error
 import urllib.request
 
 import driver
-from driver import Problem, free_port
+from driver import Problem
+from ports import free_port
 
 START_SECONDS, STOP_SECONDS, REQUEST_SECONDS = 30, 30, 10
 CODE = re.compile(r"One-time code: (\S+)")

@@ -16,11 +16,12 @@ import tempfile
 import time
 
 HERE = pathlib.Path(__file__).resolve().parent
-sys.path.insert(0, str(HERE.parent / "ui"))
+sys.path[:0] = [str(HERE.parent / "ui"), str(HERE.parents[1] / "examples" / "demo")]
 
 import driver  # noqa: E402
-from driver import Problem, expect, free_port  # noqa: E402
+from driver import Problem, expect  # noqa: E402
 from fleet import Api, Coordinator  # noqa: E402
+from ports import free_port  # noqa: E402
 
 ENTER, TAB, ESCAPE, SPACE = "\ue007", "\ue004", "\ue00c", " "
 NAME, PASSWORD = "ada", "a password for this test"

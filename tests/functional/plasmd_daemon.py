@@ -10,7 +10,7 @@ import stat
 import subprocess
 
 from plasmd_lab import BUILD, HELLO, SECONDS_MAX, Case, Home, main, poll, write_modules
-from lab import free_port
+from ports import free_port
 
 PHASE = BUILD / "bin" / "phase"
 

@@ -28,7 +28,7 @@ TALKS = [("Hello", HELLO)] + [(f"My name is {name}.", f"Nice to meet you, {name}
                               for name in ("Ada", "Alan", "Grace", "Linus")]
 
 sys.path.insert(0, str(SOURCE / "examples" / "demo"))
-from lab import free_port  # noqa: E402
+from ports import free_port  # noqa: E402
 
 
 def poll(condition, what="a condition"):

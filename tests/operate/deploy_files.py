@@ -15,7 +15,8 @@ import urllib.error
 import urllib.request
 
 from fleet_lab import AMBIENT, BUILD, ROOT, LabTest, wait_until
-from lab import LabError, free_port
+from lab import LabError
+from ports import free_port
 
 sys.path.insert(0, str(ROOT / "tests" / "postgres"))
 import server  # noqa: E402

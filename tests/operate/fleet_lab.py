@@ -12,7 +12,7 @@ BUILD = pathlib.Path(os.environ.get("PHASE_BUILD") or ROOT / "build").resolve()
 sys.path.insert(0, str(ROOT / "examples" / "demo"))
 
 from demo_vcp import Fleet, sign_in, wait_until  # noqa: E402
-from lab import free_port  # noqa: E402
+from ports import free_port  # noqa: E402
 
 AMBIENT = BUILD / "bin" / "ambient-vcp"
 HELLO = BUILD / "examples" / "hello.wasm"

@@ -7,13 +7,16 @@ is not installed). PostgreSQL refuses root: then the server runs as `nobody`.
 
 import glob
 import os
+import pathlib
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
 import time
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / "examples" / "demo"))
+from ports import free_port  # noqa: E402
 
 START_SECONDS = 60
 NOT_HERE = 77
@@ -27,12 +30,6 @@ def programs():
         return max(found, key=lambda path: float(path.split("/")[-2]))
     there = shutil.which("initdb")
     return os.path.dirname(there) if there else None
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 class Server:

@@ -15,7 +15,8 @@ SOURCE = pathlib.Path(os.environ.get("PHASE_SOURCE") or pathlib.Path(__file__).r
 sys.path[:0] = [str(SOURCE / "tests" / "operate"), str(SOURCE / "tests" / "postgres")]
 
 from fleet_lab import AMBIENT, HEARTBEAT_MS, LabTest, wait_until  # noqa: E402
-from lab import LabError, free_port  # noqa: E402
+from lab import LabError  # noqa: E402
+from ports import free_port  # noqa: E402
 from demo_vcp import sign_in  # noqa: E402
 import server  # noqa: E402
 

@@ -5,7 +5,6 @@ import http.client
 import json
 import shutil
 import signal
-import socket
 import subprocess
 import time
 
@@ -43,12 +42,6 @@ def wait_until(what, seconds, condition, why=lambda: ""):
 def expect(what, good):
     if not good:
         raise Problem(what)
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 class Browser:

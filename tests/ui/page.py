@@ -23,7 +23,10 @@ import urllib.error
 import urllib.request
 
 import driver
-from driver import Problem, expect, free_port
+from driver import Problem, expect
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / "examples" / "demo"))
+from ports import free_port  # noqa: E402
 
 START_SECONDS, STOP_SECONDS, REQUEST_SECONDS = 60, 30, 30
 ENTER, TAB, ESCAPE = "\ue007", "\ue004", "\ue00c"

@@ -21,7 +21,6 @@ import re
 import secrets
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -30,6 +29,9 @@ import time
 
 import checker
 from checker import Broken, require
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / "examples" / "demo"))
+from ports import free_port  # noqa: E402
 
 BUILD = pathlib.Path(os.environ.get("PHASE_BUILD") or "build").resolve()
 PROGRAMS, HELLO = BUILD / "tests" / "vcp_crash", BUILD / "examples" / "hello.wasm"
@@ -49,12 +51,6 @@ JOURNAL_WRITES, FILE_WRITES, NODE_WRITES = 400, 1_000, 200
 def pause(seconds):
     """Between looks at processes that tell nobody; whoever calls it has a deadline."""
     time.sleep(seconds)  # tidy: allow(sleep): they die by a signal at any moment
-
-
-def free_port():
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        return taken.getsockname()[1]
 
 
 class Program:
