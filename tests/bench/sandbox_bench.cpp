@@ -32,7 +32,7 @@ constexpr std::string_view kInput = "Hello, World";
 class BenchWork final : public sandbox::Work {
  public:
   Result<Bytes> prepare() override {
-    PHASE_TRY(engine_, worker::Engine::make(false));
+    PHASE_TRY(engine_, worker::Engine::make({}));
     PHASE_TRY(const Sha256 fingerprint, engine_->warm_up());
     return to_bytes(fingerprint.bytes());
   }
@@ -157,7 +157,7 @@ void measure_processes(Bench& bench) {
 
 void measure_engine(const Bytes& compiled) {
   Samples run;
-  auto engine = worker::Engine::make(false);
+  auto engine = worker::Engine::make({});
   PHASE_CHECK(engine.has_value());
   class World final : public wasi::World {
    public:
@@ -187,7 +187,7 @@ int bench_main() {
   const Bytes module{std::istreambuf_iterator<char>(stream), std::istreambuf_iterator<char>()};
   PHASE_CHECK(!module.empty());
   Bench bench;
-  auto engine = worker::Engine::make(false);
+  auto engine = worker::Engine::make({});
   PHASE_CHECK(engine.has_value());
   auto compiled = engine->compile(module);
   PHASE_CHECK(compiled.has_value());

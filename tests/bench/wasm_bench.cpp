@@ -129,7 +129,7 @@ void measure_hello(Bench& bench) {
   job::WasmJob job;
   job.module = job::reference(module);
   PHASE_CHECK(bench.wait(bench.worker->prepare(job.module, module)).has_value());
-  auto engine = worker::Engine::make(false);
+  auto engine = worker::Engine::make({});
   PHASE_CHECK(engine.has_value());
   const auto compiled = engine->compile(module);
   PHASE_CHECK(compiled.has_value());
@@ -232,7 +232,7 @@ Ratios measure_load(Bench& bench, worker::Engine& engine, const Load& load) {
 }
 
 void measure_loads(Bench& bench) {
-  auto engine = worker::Engine::make(false);
+  auto engine = worker::Engine::make({});
   PHASE_CHECK(engine.has_value());
   double native = 0, bare = 0;
   for (const Load& load : kLoads) {

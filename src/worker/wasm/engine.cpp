@@ -9,7 +9,7 @@
 #include <wasm.h>
 #include <wasmtime.h>
 
-#include "base/check.h"
+#include "wasi/deterministic.h"
 #include "worker/wasm/module_form.h"
 
 namespace phase::worker {
@@ -36,8 +36,10 @@ struct Header {
   std::array<char, 8> magic;
   std::uint64_t memory_bytes_min;
   std::uint64_t table_elements_min;
-  std::uint64_t reserved;  // 0
+  std::uint64_t start;  // 1 + the index of the export that is the start function; 0: none
 };
+/// The engine counts in signed numbers.
+constexpr std::uint64_t kFuelMax = INT64_MAX - 1;
 constexpr std::array<char, 8> kHeaderMagic = {'p', 'h', 'a', 's', 'e', 'w', 'm', '1'};
 
 std::string message_of(const ErrorHandle& error) {
@@ -50,12 +52,12 @@ std::string message_of(const ErrorHandle& error) {
   return out;
 }
 
-void set_features(wasm_config_t* config) {
+void set_features(wasm_config_t* config, job::Profile profile) {
   wasmtime_config_wasm_reference_types_set(config,
                                            true);  // several tables and funcref values in them
   wasmtime_config_wasm_bulk_memory_set(config, true);
   wasmtime_config_wasm_multi_value_set(config, true);
-  wasmtime_config_wasm_simd_set(config, true);
+  wasmtime_config_wasm_simd_set(config, profile == job::Profile::fast);
   wasmtime_config_wasm_relaxed_simd_set(config, false);
   wasmtime_config_wasm_threads_set(config, false);
   wasmtime_config_shared_memory_set(config, false);
@@ -70,21 +72,47 @@ void set_features(wasm_config_t* config) {
   wasmtime_config_wasm_custom_page_sizes_set(config, false);
 }
 
-wasm_config_t* make_config(bool parallel) {
+wasm_config_t* make_config(const EngineSettings& settings) {
   wasm_config_t* config = wasm_config_new();
-  set_features(config);
+  set_features(config, settings.profile);
+  wasmtime_config_cranelift_nan_canonicalization_set(config,
+                                                     settings.profile == job::Profile::det_1);
   wasmtime_config_consume_fuel_set(config, true);
   wasmtime_config_max_wasm_stack_set(config, kWasmStackBytes);
-  wasmtime_config_parallel_compilation_set(config, parallel);
-  wasmtime_config_cranelift_opt_level_set(config, WASMTIME_OPT_LEVEL_SPEED);
+  wasmtime_config_parallel_compilation_set(config, settings.parallel);
+  wasmtime_config_cranelift_opt_level_set(
+      config, settings.optimise ? WASMTIME_OPT_LEVEL_SPEED : WASMTIME_OPT_LEVEL_NONE);
   // A process runs one instance, so an image to copy from would be made for nothing.
-  wasmtime_config_memory_init_cow_set(config, false);
+  wasmtime_config_memory_init_cow_set(config, settings.copy_on_write);
   wasmtime_config_native_unwind_info_set(config, false);
   return config;
 }
 
+/// What a store's run has used.
+class StoreFuel final : public wasi::FuelMeter {
+ public:
+  /// False: the engine does not count.
+  [[nodiscard]] bool begin(wasmtime_context_t* context, std::uint64_t fuel) {
+    context_ = context;
+    budget_ = std::min(fuel, kFuelMax - 1) + 1;
+    const ErrorHandle refused(wasmtime_context_set_fuel(context, budget_));
+    return !refused;
+  }
+  std::uint64_t fuel_used() override {
+    if (context_ == nullptr) return 0;  // nothing of the module ran yet
+    std::uint64_t left = 0;
+    const ErrorHandle unknown(wasmtime_context_get_fuel(context_, &left));
+    return unknown ? 0 : budget_ - std::min(left, budget_);
+  }
+
+ private:
+  wasmtime_context_t* context_ = nullptr;
+  std::uint64_t budget_ = 0;
+};
+
 // One run, as host functions find it through the store.
 struct Run {
+  StoreFuel& meter;
   wasi::Guest guest;
   bool memory_known = false;
   wasmtime_memory_t memory{};
@@ -204,16 +232,26 @@ class NoWorld final : public wasi::World {
 
 }  // namespace
 
+// What of a job the engine goes by.
+struct RunOf {
+  std::string_view entry;
+  std::uint64_t fuel;
+  std::uint64_t start_export;  ///< Header::start
+};
+
 struct Engine::Parts {
+  job::Profile profile = job::Profile::fast;
   EngineHandle engine;
   LinkerHandle linker;
   Bytes warm_up_module;  // compiled
 
   tl::expected<void, Refused> check_imports(const wasmtime_module_t* module) const;
-  // Instantiates and calls; sets `report.end`.
-  void execute(Run& run, wasmtime_context_t* context, const wasmtime_module_t* module,
-               const std::string& entry, RunReport& report) const;
-  // Calls one export without parameters and results. Nothing: it ended normally.
+  // Instantiates and calls.
+  End execute(Run& run, wasmtime_context_t* context, const wasmtime_module_t* module,
+              const RunOf& what) const;
+  // Calls a function without parameters and results. Nothing: it ended normally.
+  std::optional<End> call(Run& run, wasmtime_context_t* context,
+                          const wasmtime_extern_t& item) const;
   std::optional<End> call(Run& run, wasmtime_context_t* context,
                           const wasmtime_instance_t& instance, std::string_view name,
                           bool required) const;
@@ -228,9 +266,10 @@ std::string Engine::runtime_name() {
   return "wasmtime-" + std::to_string(WASMTIME_VERSION_MAJOR);
 }
 
-Result<Engine> Engine::make(bool parallel) {
+Result<Engine> Engine::make(const EngineSettings& settings) {
   auto parts = std::make_unique<Parts>();
-  parts->engine.reset(wasm_engine_new_with_config(make_config(parallel)));
+  parts->profile = settings.profile;
+  parts->engine.reset(wasm_engine_new_with_config(make_config(settings)));
   if (!parts->engine) return fail(Code::internal, "the WebAssembly engine could not be made");
   parts->linker.reset(wasmtime_linker_new(parts->engine.get()));
   for (const wasi::Function& function : wasi::functions()) {
@@ -290,13 +329,25 @@ tl::expected<void, Refused> Engine::Parts::check_imports(const wasmtime_module_t
 }
 
 tl::expected<Bytes, Refused> Engine::compile(ByteView bytes) {
+  const ErrorHandle invalid(
+      wasmtime_module_validate(parts_->engine.get(), bytes.data(), bytes.size()));
+  if (invalid) return tl::unexpected(Refused{RefusalReason::module_malformed, message_of(invalid)});
+  const auto form = decode_form(bytes);
+  if (!form) return tl::unexpected(Refused{RefusalReason::module_malformed, form.error().message});
+  Bytes without_start;
+  if (form->start) {
+    auto changed = start_as_export(bytes);
+    if (!changed) {
+      return tl::unexpected(Refused{RefusalReason::module_malformed, changed.error().message});
+    }
+    without_start = *std::move(changed);
+    bytes = without_start;
+  }
   wasmtime_module_t* raw = nullptr;
   const ErrorHandle error(
       wasmtime_module_new(parts_->engine.get(), bytes.data(), bytes.size(), &raw));
   const ModuleHandle module(raw);
   if (error) return tl::unexpected(Refused{RefusalReason::module_malformed, message_of(error)});
-  const auto form = decode_form(bytes);
-  if (!form) return tl::unexpected(Refused{RefusalReason::module_malformed, form.error().message});
   if (form->memories > 1 || form->tables > 1) {
     return tl::unexpected(
         Refused{RefusalReason::module_malformed, "more than one memory or table"});
@@ -307,12 +358,31 @@ tl::expected<Bytes, Refused> Engine::compile(ByteView bytes) {
   wasm_byte_vec_t serialized;
   const ErrorHandle failed(wasmtime_module_serialize(module.get(), &serialized));
   if (failed) return tl::unexpected(Refused{RefusalReason::too_large, message_of(failed)});
-  const Header header{kHeaderMagic, form->memory_bytes_min, form->table_elements_min, 0};
+  const Header header{kHeaderMagic, form->memory_bytes_min, form->table_elements_min,
+                      form->start ? std::uint64_t{form->exports} + 1 : 0};
   Bytes out(sizeof header + serialized.size);
   std::memcpy(out.data(), &header, sizeof header);
   std::memcpy(out.data() + sizeof header, serialized.data, serialized.size);
   wasm_byte_vec_delete(&serialized);
   return out;
+}
+
+std::optional<End> Engine::Parts::call(Run& run, wasmtime_context_t* context,
+                                       const wasmtime_extern_t& item) const {
+  if (item.kind != WASMTIME_EXTERN_FUNC) return End::entry_type;
+  const FunctypeHandle type(wasmtime_func_type(context, &item.of.func));
+  if (wasm_functype_params(type.get())->size != 0 || wasm_functype_results(type.get())->size != 0) {
+    return End::entry_type;
+  }
+  wasm_trap_t* raw_trap = nullptr;
+  const ErrorHandle error(
+      wasmtime_func_call(context, &item.of.func, nullptr, 0, nullptr, 0, &raw_trap));
+  const TrapHandle trap(raw_trap);
+  if (run.last.kind == wasi::Call::Kind::exited) return End::exited;
+  if (run.last.kind == wasi::Call::Kind::stopped) return End::output_limit;
+  if (trap) return end_of_trap(trap.get());
+  if (error) return End::engine_failed;
+  return std::nullopt;
 }
 
 std::optional<End> Engine::Parts::call(Run& run, wasmtime_context_t* context,
@@ -322,51 +392,42 @@ std::optional<End> Engine::Parts::call(Run& run, wasmtime_context_t* context,
   if (!wasmtime_instance_export_get(context, &instance, name.data(), name.size(), &item)) {
     return required ? std::optional(End::entry_missing) : std::nullopt;
   }
-  std::optional<End> end = End::entry_type;
-  if (item.kind == WASMTIME_EXTERN_FUNC) {
-    const FunctypeHandle type(wasmtime_func_type(context, &item.of.func));
-    if (wasm_functype_params(type.get())->size == 0 &&
-        wasm_functype_results(type.get())->size == 0) {
-      wasm_trap_t* raw_trap = nullptr;
-      const ErrorHandle error(
-          wasmtime_func_call(context, &item.of.func, nullptr, 0, nullptr, 0, &raw_trap));
-      const TrapHandle trap(raw_trap);
-      end.reset();
-      if (run.last.kind == wasi::Call::Kind::exited)
-        end = End::exited;
-      else if (run.last.kind == wasi::Call::Kind::stopped)
-        end = End::output_limit;
-      else if (trap)
-        end = end_of_trap(trap.get());
-      else if (error)
-        end = End::engine_failed;
-    }
-  }
+  const std::optional<End> end = call(run, context, item);
   wasmtime_extern_delete(&item);
   return end;
 }
 
-void Engine::Parts::execute(Run& run, wasmtime_context_t* context, const wasmtime_module_t* module,
-                            const std::string& entry, RunReport& report) const {
+End Engine::Parts::execute(Run& run, wasmtime_context_t* context, const wasmtime_module_t* module,
+                           const RunOf& what) const {
+  // Instantiation only writes what the module says its memory and table begin with: that is free.
+  const ErrorHandle unfuelled(wasmtime_context_set_fuel(context, kFuelMax));
   wasmtime_instance_t instance;
   wasm_trap_t* raw_trap = nullptr;
   const ErrorHandle error(
       wasmtime_linker_instantiate(linker.get(), context, module, &instance, &raw_trap));
   const TrapHandle trap(raw_trap);
-  // A start function can end the run, too.
-  if (run.last.kind != wasi::Call::Kind::returned) {
-    report.end = run.last.kind == wasi::Call::Kind::exited ? End::exited : End::output_limit;
-    return;
-  }
-  if (trap || error) {
-    report.end = trap ? end_of_trap(trap.get()) : End::engine_failed;
-    return;
+  if (trap) return end_of_trap(trap.get());
+  if (error || unfuelled) return End::engine_failed;
+  // The engine stops a run when nothing is left; the budget is used up when more was needed.
+  if (!run.meter.begin(context, what.fuel)) return End::engine_failed;
+
+  std::optional<End> end;
+  if (what.start_export != 0) {
+    wasmtime_extern_t item;
+    char* name = nullptr;
+    std::size_t length = 0;
+    if (!wasmtime_instance_export_nth(context, &instance, what.start_export - 1, &name, &length,
+                                      &item)) {
+      return End::engine_failed;
+    }
+    if (what.entry == std::string_view(name, length)) end = End::entry_missing;  // our name
+    if (!end) end = call(run, context, item);
+    wasmtime_extern_delete(&item);
   }
   // A reactor is to be initialised before any other export (WASI, application ABI).
-  std::optional<End> end;
-  if (entry != "_start") end = call(run, context, instance, "_initialize", false);
-  if (!end) end = call(run, context, instance, entry, true);
-  report.end = end.value_or(End::exited);
+  if (!end && what.entry != "_start") end = call(run, context, instance, "_initialize", false);
+  if (!end) end = call(run, context, instance, what.entry, true);
+  return end.value_or(End::exited);
 }
 
 RunReport Engine::run(ByteView compiled, const job::WasmJob& job, wasi::World& world) {
@@ -385,24 +446,28 @@ RunReport Engine::run(ByteView compiled, const job::WasmJob& job, wasi::World& w
   const ModuleHandle module(raw);
   if (broken) return report;
 
-  Run run{wasi::Guest(
-      {job.args, job.env, job.clock_start_ns, job.random_seed, job.profile != job::Profile::fast},
-      world)};
+  const bool deterministic = parts_->profile == job::Profile::det_1;
+  StoreFuel meter;
+  wasi::DeterministicWorld by_fuel(world, meter);
+  Run run{meter,
+          wasi::Guest({job.args, job.env, job.clock_start_ns, job.random_seed, deterministic},
+                      deterministic ? static_cast<wasi::World&>(by_fuel) : world)};
   const StoreHandle store(wasmtime_store_new(parts_->engine.get(), &run, nullptr));
   wasmtime_context_t* context = wasmtime_store_context(store.get());
   wasmtime_store_limiter(
       store.get(), static_cast<std::int64_t>(job.limits.memory_bytes),
       static_cast<std::int64_t>(std::min<std::uint64_t>(job.limits.table_elements, UINT32_MAX)), 1,
       1, 1);
-  const ErrorHandle unfuelled(wasmtime_context_set_fuel(context, job.limits.fuel));
-  PHASE_CHECK(!unfuelled);
-  parts_->execute(run, context, module.get(), job.entry, report);
+  report.end =
+      parts_->execute(run, context, module.get(), {job.entry, job.limits.fuel, header.start});
   if (report.end == End::exited && run.last.kind == wasi::Call::Kind::exited) {
     report.exit_code = run.last.value;
   }
-  std::uint64_t fuel_left = 0;
-  const ErrorHandle unknown(wasmtime_context_get_fuel(context, &fuel_left));
-  if (!unknown) report.fuel_used = job.limits.fuel - std::min(fuel_left, job.limits.fuel);
+  report.fuel_used = meter.fuel_used();
+  if (report.end == End::exited && report.fuel_used > job.limits.fuel) {
+    report.end = End::out_of_fuel;  // used since the engine looked last
+    report.exit_code = 0;
+  }
   if (run.memory_known) report.memory_bytes_peak = wasmtime_memory_data_size(context, &run.memory);
   report.cpu_us = process_cpu_us();
   return report;

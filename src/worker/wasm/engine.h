@@ -1,9 +1,9 @@
 // engine.h — wasmtime, as far as a worker needs it: compile a module, run a compiled one. Lives in
 // worker processes only (links phase::rust_wasm). Not thread-safe.
 //
-// Features: the WebAssembly 2.0 core specification with fixed-width SIMD and without externref; one
-// memory, one table. Threads, relaxed SIMD, GC, exceptions, tail calls, multiple memories and
-// 64-bit memories are refused.
+// Features: the WebAssembly 2.0 core specification, with fixed-width SIMD under profile `fast`
+// only, without externref; one memory, one table. Threads, relaxed SIMD, GC, exceptions, tail
+// calls, multiple memories and 64-bit memories are refused.
 #pragma once
 
 #include <memory>
@@ -18,11 +18,19 @@ namespace phase::worker {
 /// Stack of a guest's calls; beyond it: trap "stack_overflow".
 inline constexpr std::size_t kWasmStackBytes = 1_MiB;
 
+/// What a run comes to under det-1 depends on `profile` alone: the others change speed only, which
+/// tests/differential shows.
+struct EngineSettings {
+  job::Profile profile = job::Profile::fast;
+  bool parallel = false;  ///< compile with several threads: only for a process that then ends
+  bool optimise = true;
+  bool copy_on_write = false;  ///< memory begins as an image of the module's data
+};
+
 class Engine {
  public:
-  /// `parallel` compiles with several threads: only for a process that compiles and ends.
   /// Errors: Code::internal.
-  [[nodiscard]] static Result<Engine> make(bool parallel);
+  [[nodiscard]] static Result<Engine> make(const EngineSettings& settings);
   Engine(Engine&&) noexcept;
   Engine& operator=(Engine&&) noexcept;
   ~Engine();
@@ -42,7 +50,8 @@ class Engine {
   /// Errors as a Refused message; Code::internal never leaves here.
   [[nodiscard]] tl::expected<Bytes, Refused> compile(ByteView module);
 
-  /// Runs a module that an equal engine compiled. `compiled` must be authentic: it is executed.
+  /// Runs a module that an equal engine compiled, a job of this engine's profile. `compiled` must
+  /// be authentic: it is executed.
   /// Returns when the guest is done; only `world` can end it early.
   [[nodiscard]] RunReport run(ByteView compiled, const job::WasmJob& job, wasi::World& world);
 

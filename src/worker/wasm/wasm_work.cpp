@@ -35,7 +35,7 @@ Result<void> compile_module(const Compile& request, int file, int socket) {
   const sandbox::Mapping module(file, request.module_bytes);
   if (!module.valid()) return fail(Code::io, "mapping a module failed");
   // An engine of its own: the zygote's must not have started threads.
-  PHASE_TRY(Engine engine, Engine::make(request.threads > 1));
+  PHASE_TRY(Engine engine, Engine::make({.parallel = request.threads > 1}));
   const auto compiled = engine.compile(module.view());
   if (!compiled) return say(socket, encode(compiled.error()));
   if (compiled->size() > request.compiled_bytes_max) {
@@ -53,7 +53,7 @@ Result<void> compile_module(const Compile& request, int file, int socket) {
 }  // namespace
 
 Result<Bytes> WasmWork::prepare() {
-  PHASE_TRY(engine_, Engine::make(false));
+  PHASE_TRY(engine_, Engine::make({}));
   PHASE_TRY(const Sha256 fingerprint, engine_->warm_up());
   return encode(About{Engine::runtime_name(), fingerprint});
 }
