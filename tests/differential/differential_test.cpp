@@ -191,7 +191,8 @@ TEST_F(DifferentialTest, TheStartFunctionIsPaidForAndSegmentsAreNot) {
 
 TEST_F(DifferentialTest, TheNameOfAMovedStartFunctionIsNobodys) {
   const Bytes module = assembled(
-      R"((module (func $begin) (start $begin) (func (export "start 0")) (func (export "_start"))))");
+      R"((module (func $begin) (start $begin)
+        (func (export "start 0")) (func (export "_start"))))");
   job::WasmJob job = job_of();
   EXPECT_EQ(agreed(module, job, {}).end, "exited");
   job.entry = "start 0";
