@@ -10,6 +10,7 @@
 #include <wasmtime.h>
 
 #include "wasi/deterministic.h"
+#include "worker/wasm/engine_config.h"
 #include "worker/wasm/module_form.h"
 
 namespace phase::worker {
@@ -50,42 +51,6 @@ std::string message_of(const ErrorHandle& error) {
   // A chain of causes comes as lines; the first says what, the rest where.
   std::replace(out.begin(), out.end(), '\n', ' ');
   return out;
-}
-
-void set_features(wasm_config_t* config, job::Profile profile) {
-  wasmtime_config_wasm_reference_types_set(config,
-                                           true);  // several tables and funcref values in them
-  wasmtime_config_wasm_bulk_memory_set(config, true);
-  wasmtime_config_wasm_multi_value_set(config, true);
-  wasmtime_config_wasm_simd_set(config, profile == job::Profile::fast);
-  wasmtime_config_wasm_relaxed_simd_set(config, false);
-  wasmtime_config_wasm_threads_set(config, false);
-  wasmtime_config_shared_memory_set(config, false);
-  wasmtime_config_wasm_tail_call_set(config, false);
-  wasmtime_config_wasm_function_references_set(config, false);
-  wasmtime_config_wasm_gc_set(config, false);
-  wasmtime_config_gc_support_set(config, false);
-  wasmtime_config_wasm_exceptions_set(config, false);
-  wasmtime_config_wasm_multi_memory_set(config, false);
-  wasmtime_config_wasm_memory64_set(config, false);
-  wasmtime_config_wasm_wide_arithmetic_set(config, false);
-  wasmtime_config_wasm_custom_page_sizes_set(config, false);
-}
-
-wasm_config_t* make_config(const EngineSettings& settings) {
-  wasm_config_t* config = wasm_config_new();
-  set_features(config, settings.profile);
-  wasmtime_config_cranelift_nan_canonicalization_set(config,
-                                                     settings.profile == job::Profile::det_1);
-  wasmtime_config_consume_fuel_set(config, true);
-  wasmtime_config_max_wasm_stack_set(config, kWasmStackBytes);
-  wasmtime_config_parallel_compilation_set(config, settings.parallel);
-  wasmtime_config_cranelift_opt_level_set(
-      config, settings.optimise ? WASMTIME_OPT_LEVEL_SPEED : WASMTIME_OPT_LEVEL_NONE);
-  // A process runs one instance, so an image to copy from would be made for nothing.
-  wasmtime_config_memory_init_cow_set(config, settings.copy_on_write);
-  wasmtime_config_native_unwind_info_set(config, false);
-  return config;
 }
 
 /// What a store's run has used.
@@ -269,7 +234,7 @@ std::string Engine::runtime_name() {
 Result<Engine> Engine::make(const EngineSettings& settings) {
   auto parts = std::make_unique<Parts>();
   parts->profile = settings.profile;
-  parts->engine.reset(wasm_engine_new_with_config(make_config(settings)));
+  parts->engine.reset(wasm_engine_new_with_config(make_engine_config(settings)));
   if (!parts->engine) return fail(Code::internal, "the WebAssembly engine could not be made");
   parts->linker.reset(wasmtime_linker_new(parts->engine.get()));
   for (const wasi::Function& function : wasi::functions()) {
