@@ -7,15 +7,10 @@
 namespace phase {
 namespace {
 
-constexpr std::uint64_t kFuel = 1'000'000'000'000;
-
 std::uint64_t fuel_left(wasmtime_context_t* context) {
   std::uint64_t left = 0;
   EXPECT_EQ(wasmtime_context_get_fuel(context, &left), nullptr);
   return left;
-}
-void refuel(wasmtime_context_t* context) {
-  EXPECT_EQ(wasmtime_context_set_fuel(context, kFuel), nullptr);
 }
 
 /// What a trap or an error says; both are freed. Nothing: there is none.
@@ -28,9 +23,9 @@ std::optional<Came::Kind> why(wasmtime_error_t* error, wasm_trap_t* trap) {
   if (trap != nullptr) {
     wasmtime_trap_code_t code = 0;
     const bool known = wasmtime_trap_code(trap, &code);
-    const bool limit = known && (code == WASMTIME_TRAP_CODE_OUT_OF_FUEL ||
-                                 code == WASMTIME_TRAP_CODE_STACK_OVERFLOW);
-    out = limit ? Came::Kind::limited : Came::Kind::trapped;
+    out = Came::Kind::trapped;
+    if (known && code == WASMTIME_TRAP_CODE_OUT_OF_FUEL) out = Came::Kind::out_of_fuel;
+    if (known && code == WASMTIME_TRAP_CODE_STACK_OVERFLOW) out = Came::Kind::out_of_stack;
     wasm_trap_delete(trap);
   }
   return out;
@@ -41,31 +36,47 @@ wasm_trap_t* print(void*, wasmtime_caller_t*, const wasmtime_val_t*, std::size_t
   return nullptr;
 }
 
-wasmtime_val_t value_of(const reference::SpecValue& from, const wasm_valtype_t* type) {
+/// The engine's, and what externref needs besides, which jobs never have.
+wasm_config_t* config_of(const worker::EngineSettings& settings) {
+  wasm_config_t* out = worker::make_engine_config(settings);
+  wasmtime_config_gc_support_set(out, true);
+  return out;
+}
+
+wasmtime_val_t value_of(wasmtime_context_t* context, std::uint64_t from,
+                        const wasm_valtype_t* type) {
   wasmtime_val_t out{};
   switch (wasm_valtype_kind(type)) {
     case WASM_I32:
       out.kind = WASMTIME_I32;
-      out.of.i32 = static_cast<std::int32_t>(from.bits());
+      out.of.i32 = static_cast<std::int32_t>(from);
       break;
     case WASM_I64:
       out.kind = WASMTIME_I64;
-      out.of.i64 = static_cast<std::int64_t>(from.bits());
+      out.of.i64 = static_cast<std::int64_t>(from);
       break;
     case WASM_F32: {
       out.kind = WASMTIME_F32;
-      const auto bits = static_cast<std::uint32_t>(from.bits());
+      const auto bits = static_cast<std::uint32_t>(from);
       std::copy_n(reinterpret_cast<const char*>(&bits), sizeof bits,
                   reinterpret_cast<char*>(&out.of.f32));
       break;
     }
     case WASM_F64: {
       out.kind = WASMTIME_F64;
-      const std::uint64_t bits = from.bits();
+      const std::uint64_t bits = from;
       std::copy_n(reinterpret_cast<const char*>(&bits), sizeof bits,
                   reinterpret_cast<char*>(&out.of.f64));
       break;
     }
+    case WASM_EXTERNREF:
+      out.kind = WASMTIME_EXTERNREF;
+      wasmtime_externref_set_null(&out.of.externref);
+      if (from != 0) {
+        EXPECT_TRUE(wasmtime_externref_new(context, reinterpret_cast<void*>(from), nullptr,
+                                           &out.of.externref));
+      }
+      break;
     default:
       out.kind = WASMTIME_FUNCREF;
       wasmtime_funcref_set_null(&out.of.funcref);
@@ -77,20 +88,32 @@ wasmtime_val_t value_of(const reference::SpecValue& from, const wasm_valtype_t* 
 }  // namespace
 
 void PrintTo(const Came& came, std::ostream* out) {
-  constexpr const char* kKinds[] = {"returned", "trapped", "limited", "refused"};
+  constexpr const char* kKinds[] = {"returned", "trapped", "out of fuel", "out of stack",
+                                    "refused"};
   *out << kKinds[static_cast<int>(came.kind)] << " with";
   for (const std::uint64_t bits : came.results) *out << " 0x" << std::hex << bits << std::dec;
   *out << ", fuel " << came.fuel;
 }
 
+Came::Kind kind_of(reference::Stop stop) {
+  if (stop == reference::Stop::returned) return Came::Kind::returned;
+  if (stop == reference::Stop::fuel) return Came::Kind::out_of_fuel;
+  return stop == reference::Stop::stack ? Came::Kind::out_of_stack : Came::Kind::trapped;
+}
+
 EngineSide::EngineSide(const worker::EngineSettings& settings)
-    : engine_(wasm_engine_new_with_config(worker::make_engine_config(settings))),
+    : engine_(wasm_engine_new_with_config(config_of(settings))),
       store_(wasmtime_store_new(engine_, nullptr, nullptr)),
       context_(wasmtime_store_context(store_)),
       linker_(wasmtime_linker_new(engine_)) {
   wasmtime_linker_allow_shadowing(linker_, true);
-  refuel(context_);
+  refuel();
   add_spectest();
+}
+
+/// One more than may be used: the engine stops when nothing is left.
+void EngineSide::refuel() {
+  EXPECT_EQ(wasmtime_context_set_fuel(context_, fuel_ + 1), nullptr);
 }
 
 EngineSide::~EngineSide() {
@@ -152,7 +175,7 @@ Came::Kind EngineSide::instantiate(ByteView bytes, const std::string& name) {
     last_.reset();
     return Came::Kind::refused;
   }
-  refuel(context_);
+  refuel();
   wasmtime_instance_t made;
   wasm_trap_t* trap = nullptr;
   wasmtime_error_t* error = wasmtime_linker_instantiate(linker_, context_, module, &made, &trap);
@@ -194,13 +217,18 @@ std::uint64_t EngineSide::bits(const wasmtime_val_t& value) const {
     case WASMTIME_F64:
       std::copy_n(reinterpret_cast<const char*>(&value.of.f64), 8, reinterpret_cast<char*>(&out));
       return out;
+    case WASMTIME_EXTERNREF: {
+      if (wasmtime_externref_is_null(&value.of.externref)) return 0;
+      return reinterpret_cast<std::uintptr_t>(
+          wasmtime_externref_data(context_, &value.of.externref));
+    }
     default:
       return wasmtime_funcref_is_null(&value.of.funcref) ? 0 : 1;
   }
 }
 
 Came EngineSide::call(const std::string& name, const std::string& exported,
-                      const std::vector<reference::SpecValue>& arguments) {
+                      const std::vector<std::uint64_t>& arguments) {
   wasmtime_extern_t item;
   if (!wasmtime_instance_export_get(context_, instance(name), exported.data(), exported.size(),
                                     &item)) {
@@ -210,17 +238,18 @@ Came EngineSide::call(const std::string& name, const std::string& exported,
   const wasm_valtype_vec_t* wanted = wasm_functype_params(type);
   std::vector<wasmtime_val_t> values;
   for (std::size_t i = 0; i < arguments.size(); ++i) {
-    values.push_back(value_of(arguments[i], wanted->data[i]));
+    values.push_back(value_of(context_, arguments[i], wanted->data[i]));
   }
   std::vector<wasmtime_val_t> results(wasm_functype_results(type)->size);
   wasm_functype_delete(type);
-  refuel(context_);
+  refuel();
   wasm_trap_t* trap = nullptr;
   wasmtime_error_t* error = wasmtime_func_call(
       context_, &item.of.func, values.data(), values.size(), results.data(), results.size(), &trap);
   wasmtime_extern_delete(&item);
   if (const auto ended = why(error, trap)) return {*ended, {}, 0};
-  Came out{Came::Kind::returned, {}, kFuel - fuel_left(context_)};
+  Came out{Came::Kind::returned, {}, fuel_ + 1 - fuel_left(context_)};
+  if (out.fuel > fuel_) return {Came::Kind::out_of_fuel, {}, 0};  // since the engine looked last
   for (const wasmtime_val_t& value : results) out.results.push_back(bits(value));
   return out;
 }

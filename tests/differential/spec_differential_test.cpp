@@ -9,12 +9,6 @@ namespace {
 
 using reference::SpecCommand;
 using reference::SpecHost;
-using reference::Stop;
-
-Came::Kind kind_of(Stop stop) {
-  if (stop == Stop::returned) return Came::Kind::returned;
-  return reference::is_limit(stop) ? Came::Kind::limited : Came::Kind::trapped;
-}
 
 struct Counts {
   std::size_t calls = 0, refused = 0;
@@ -61,7 +55,9 @@ class Both {
       EXPECT_EQ(engine_.global(command.module, command.name), wanted.results.at(0));
       return;
     }
-    const Came came = engine_.call(command.module, command.name, command.arguments);
+    std::vector<std::uint64_t> arguments;
+    for (const auto& value : command.arguments) arguments.push_back(SpecHost::slot(value));
+    const Came came = engine_.call(command.module, command.name, arguments);
     if (wanted.kind == Came::Kind::returned) {
       wanted.fuel = static_cast<std::uint64_t>(SpecHost::kFuel - ran.fuel_left);
       for (std::size_t i = 0; i < command.results.size(); ++i) {
