@@ -32,9 +32,9 @@ class LyingWorker final : public provider::Worker {
  public:
   LyingWorker(provider::Worker& honest, std::uint64_t one_in) : honest_(honest), one_in_(one_in) {}
   Result<void> takes(const job::Job& job) const override { return honest_.takes(job); }
-  bool holds_module(const Sha256& sha256) const override { return honest_.holds_module(sha256); }
-  Task<Result<void>> prepare(const job::ArtifactRef& ref, ByteView module) override {
-    return honest_.prepare(ref, module);
+  bool holds_module(const job::Job& job) const override { return honest_.holds_module(job); }
+  Task<Result<void>> prepare(const job::Job& job, ByteView module) override {
+    return honest_.prepare(job, module);
   }
   Task<Result<std::unique_ptr<provider::Execution>>> start(
       const job::Job& job, const provider::Caller& caller) override {

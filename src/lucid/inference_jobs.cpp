@@ -194,7 +194,7 @@ Result<void> InferenceJobs::takes(const job::Job& job) const {
   return {};
 }
 
-Task<Result<void>> InferenceJobs::prepare(const job::ArtifactRef&, ByteView) {
+Task<Result<void>> InferenceJobs::prepare(const job::Job&, ByteView) {
   co_return fail(Code::unsupported, "inference jobs bring no module");
 }
 

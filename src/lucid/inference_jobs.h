@@ -24,8 +24,8 @@ class InferenceJobs final : public provider::Worker {
       : executor_(std::move(executor)), catalog_(catalog), pool_(pool), self_(self) {}
 
   [[nodiscard]] Result<void> takes(const job::Job& job) const override;
-  [[nodiscard]] bool holds_module(const Sha256&) const override { return false; }
-  [[nodiscard]] Task<Result<void>> prepare(const job::ArtifactRef& ref, ByteView module) override;
+  [[nodiscard]] bool holds_module(const job::Job&) const override { return false; }
+  [[nodiscard]] Task<Result<void>> prepare(const job::Job& job, ByteView module) override;
   [[nodiscard]] Task<Result<std::unique_ptr<provider::Execution>>> start(
       const job::Job& job, const provider::Caller& caller) override;
 

@@ -29,11 +29,11 @@ class Metered final : public provider::Worker {
   [[nodiscard]] Result<void> takes(const job::Job& job) const override {
     return worker_.takes(job);
   }
-  [[nodiscard]] bool holds_module(const Sha256& sha256) const override {
-    return worker_.holds_module(sha256);
+  [[nodiscard]] bool holds_module(const job::Job& job) const override {
+    return worker_.holds_module(job);
   }
-  [[nodiscard]] Task<Result<void>> prepare(const job::ArtifactRef& ref, ByteView module) override {
-    return worker_.prepare(ref, module);
+  [[nodiscard]] Task<Result<void>> prepare(const job::Job& job, ByteView module) override {
+    return worker_.prepare(job, module);
   }
   [[nodiscard]] Task<Result<std::unique_ptr<provider::Execution>>> start(
       const job::Job& job, const provider::Caller& caller) override;

@@ -16,10 +16,11 @@ std::variant<provider::Admitted, provider::Refused> Received::admit(
   return answer;
 }
 
-Task<Result<void>> Received::prepare(const job::ArtifactRef& ref, ByteView module) {
-  const bool wanted = awaited_.erase(ref.id) > 0;
-  Result<void> prepared = co_await worker_.prepare(ref, module);
-  if (prepared && wanted && sink_) sink_(ref, module);
+Task<Result<void>> Received::prepare(const job::Job& job, ByteView module) {
+  const job::ArtifactRef* const ref = job::module_of(job);
+  const bool wanted = ref != nullptr && awaited_.erase(ref->id) > 0;
+  Result<void> prepared = co_await worker_.prepare(job, module);
+  if (prepared && wanted && sink_) sink_(*ref, module);
   co_return prepared;
 }
 

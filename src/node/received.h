@@ -31,10 +31,10 @@ class Received final : public provider::AdmissionPolicy, public provider::Worker
   [[nodiscard]] Result<void> takes(const job::Job& job) const override {
     return worker_.takes(job);
   }
-  [[nodiscard]] bool holds_module(const Sha256& sha256) const override {
-    return worker_.holds_module(sha256);
+  [[nodiscard]] bool holds_module(const job::Job& job) const override {
+    return worker_.holds_module(job);
   }
-  [[nodiscard]] Task<Result<void>> prepare(const job::ArtifactRef& ref, ByteView module) override;
+  [[nodiscard]] Task<Result<void>> prepare(const job::Job& job, ByteView module) override;
   [[nodiscard]] Task<Result<std::unique_ptr<provider::Execution>>> start(
       const job::Job& job, const provider::Caller& caller) override {
     return worker_.start(job, caller);

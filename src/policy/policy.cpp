@@ -29,11 +29,6 @@ std::optional<Refused> refuse_unable(const manifest::Manifest& manifest) {
   if (wasm == nullptr) {
     return refused(RejectionReason::kind_unsupported, "this node runs wasm jobs only");
   }
-  if (wasm->profile != job::Profile::fast) {
-    return refused(RejectionReason::profile_unsupported,
-                   "profile " + std::string(job::profile_name(wasm->profile)) +
-                       " is not granted here; use fast");
-  }
   if (manifest.level != manifest::Level::signature) {
     return refused(RejectionReason::level_unsupported,
                    "level " + std::string(manifest::level_name(manifest.level)) +

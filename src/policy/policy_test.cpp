@@ -101,9 +101,6 @@ TEST_F(PolicyTest, DoesNotTakeItsOwnManifestFromAStranger) {
 }
 
 TEST_F(PolicyTest, RefusesWhatNobodyIsGranted) {
-  wasm().profile = job::Profile::det_1;
-  EXPECT_EQ(ask(self_, self_), RejectionReason::profile_unsupported);
-  wasm().profile = job::Profile::fast;
   for (const auto level :
        {manifest::Level::audit, manifest::Level::redundancy, manifest::Level::re_execute,
         manifest::Level::dispute, manifest::Level::proof}) {

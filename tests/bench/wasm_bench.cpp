@@ -128,7 +128,7 @@ void measure_hello(Bench& bench) {
   const Bytes module = read_module("hello");
   job::WasmJob job;
   job.module = job::reference(module);
-  PHASE_CHECK(bench.wait(bench.worker->prepare(job.module, module)).has_value());
+  PHASE_CHECK(bench.wait(bench.worker->prepare(job, module)).has_value());
   auto engine = worker::Engine::make({});
   PHASE_CHECK(engine.has_value());
   const auto compiled = engine->compile(module);
@@ -159,7 +159,7 @@ void measure_hello(Bench& bench) {
     bench.worker->modules().finish_writing();
     const Timed timed(cold);
     bench.start();
-    PHASE_CHECK(bench.worker->holds_module(job.module.sha256));
+    PHASE_CHECK(bench.worker->holds_module(job));
     PHASE_CHECK(bench.wait(bench.run(job)).out == "dlroW ,olleH");
   }
   cold.print("hello: fresh worker program, warm module cache");
@@ -203,7 +203,7 @@ Ratios measure_load(Bench& bench, worker::Engine& engine, const Load& load) {
   job.module = job::reference(module);
   job.args = {std::string(load.argument)};
   job.limits.fuel = std::numeric_limits<std::int64_t>::max();
-  PHASE_CHECK(bench.wait(bench.worker->prepare(job.module, module)).has_value());
+  PHASE_CHECK(bench.wait(bench.worker->prepare(job, module)).has_value());
   Samples native, bare, ours;
   for (int i = 0; i < kHeavyRounds; i++) {
     std::string expected;

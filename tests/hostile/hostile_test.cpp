@@ -133,7 +133,7 @@ TEST_F(Hostile, ModulesEndAsTheTableSays) {
 TEST_F(Hostile, StdinWaitsForTheGuest) {
   const Bytes module = from_wat(kEndlessLoop);
   const job::WasmJob job = job_for(module);
-  ASSERT_TRUE(wait(worker_->prepare(job.module, module)));
+  ASSERT_TRUE(wait(worker_->prepare(job, module)));
   auto started = wait(worker_->start(job));
   ASSERT_TRUE(started);
   const std::shared_ptr<provider::Execution> execution = *std::move(started);
@@ -184,7 +184,7 @@ TEST_F(Hostile, ModulesThatCannotRunAreRefused) {
   };
   for (const Refusal& item : table) {
     SCOPED_TRACE(item.name);
-    const auto prepared = wait(worker_->prepare(job::reference(item.module), item.module));
+    const auto prepared = wait(worker_->prepare(job_for(item.module), item.module));
     ASSERT_FALSE(prepared);
     EXPECT_EQ(prepared.error().code, Code::malformed) << prepared.error().text();
     EXPECT_EQ(prepared.error().message.substr(0, item.word.size() + 1), item.word + ":")
@@ -212,7 +212,7 @@ TEST_F(Hostile, CompileBombsEndAtEachOfTheirLimits) {
     item.change(options_.compile);
     start();
     const Bytes module = item.name == "size" ? compile_bomb(4, 10'000) : bomb;
-    const auto prepared = wait(worker_->prepare(job::reference(module), module));
+    const auto prepared = wait(worker_->prepare(job_for(module), module));
     ASSERT_FALSE(prepared);
     EXPECT_EQ(prepared.error().code, item.code) << prepared.error().text();
     EXPECT_EQ(prepared.error().message.substr(0, 8), "compile:") << prepared.error().message;

@@ -87,7 +87,8 @@ class WorkerFixture : public testing::Test {
   }
   Task<Result<Outcome>> run_task(const Bytes& module, job::WasmJob job,
                                  std::optional<std::string> input, std::optional<Duration> wall) {
-    PHASE_CO_TRY_VOID(co_await worker_->prepare(job.module, module));
+    const job::Job asked = job;
+    PHASE_CO_TRY_VOID(co_await worker_->prepare(asked, module));
     PHASE_CO_TRY(std::shared_ptr<provider::Execution> execution, co_await worker_->start(job));
     auto deadline = std::make_shared<asio::steady_timer>(context_);
     if (wall) {

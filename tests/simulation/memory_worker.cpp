@@ -178,11 +178,12 @@ class MemoryExecution final : public provider::Execution {
 
 }  // namespace
 
-bool MemoryWorker::holds_module(const Sha256& module_sha256) const {
-  return modules_.contains(module_sha256);
+bool MemoryWorker::holds_module(const job::Job& job) const {
+  return modules_.contains(job::module_of(job)->sha256);
 }
 
-Task<Result<void>> MemoryWorker::prepare(const job::ArtifactRef& ref, ByteView module) {
+Task<Result<void>> MemoryWorker::prepare(const job::Job& job, ByteView module) {
+  const job::ArtifactRef ref = *job::module_of(job);
   ++prepared_;
   if (compile_time_ > Duration{0}) static_cast<void>(co_await clock_.sleep_for(compile_time_));
   const std::string text(as_text(module));

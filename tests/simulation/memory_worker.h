@@ -28,8 +28,8 @@ class MemoryWorker final : public provider::Worker {
       : clock_(clock), executor_(std::move(executor)), compile_time_(compile_time) {}
 
   [[nodiscard]] Result<void> takes(const job::Job& job) const override;
-  [[nodiscard]] bool holds_module(const Sha256& module_sha256) const override;
-  [[nodiscard]] Task<Result<void>> prepare(const job::ArtifactRef& ref, ByteView module) override;
+  [[nodiscard]] bool holds_module(const job::Job& job) const override;
+  [[nodiscard]] Task<Result<void>> prepare(const job::Job& job, ByteView module) override;
   [[nodiscard]] Task<Result<std::unique_ptr<provider::Execution>>> start(
       const job::Job& job, const provider::Caller& caller) override;
 

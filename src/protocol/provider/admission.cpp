@@ -93,7 +93,7 @@ std::optional<Refused> Session::check_room() const {
 }
 
 bool Session::holds_module() const {
-  return module_ref_ == nullptr || state_->world.worker.holds_module(module_ref_->sha256);
+  return module_ref_ == nullptr || state_->world.worker.holds_module(*job_);
 }
 
 void Session::take_place() {

@@ -212,7 +212,7 @@ Task<bool> Session::await_place() {
 Task<std::optional<Ended>> Session::prepare() {
   if (module_held_) co_return std::nullopt;
   co_await progress("compiling");
-  const Result<void> ready = co_await state_->world.worker.prepare(*module_ref_, module_);
+  const Result<void> ready = co_await state_->world.worker.prepare(*job_, module_);
   free_module();
   if (ready) co_return std::nullopt;
   co_return Ended{completion_of_prepare(ready.error()), {}, {}};

@@ -82,6 +82,9 @@ receipt::Receipt state_result(const manifest::SignedManifest& manifest,
   std::ranges::sort(out.isolation);
   if (out.isolation.empty()) out.isolation = {"none"};
   out.claimed = ended.claimed;
+  if (out.profile == job::Profile::det_1 && out.completion.kind == CompletionKind::exited) {
+    out.fuel = std::exchange(out.claimed.fuel, std::nullopt);  // anybody can check it
+  }
   return out;
 }
 

@@ -67,15 +67,15 @@ class Worker {
   /// Code::not_found (a model that is not here).
   [[nodiscard]] virtual Result<void> takes(const job::Job& job) const = 0;
 
-  /// True when `start` needs no bytes for this module (compiled before, in memory or on disk).
-  [[nodiscard]] virtual bool holds_module(const Sha256& module_sha256) const = 0;
-  /// Makes the module ready: checks nothing but form, compiles in a process that never executes.
-  /// `module` bytes were already compared with `ref`. Errors: Code::malformed with message naming
-  /// the reason word first
+  /// True when `start` needs no bytes for this job's module (compiled for its profile before, in
+  /// memory or on disk).
+  [[nodiscard]] virtual bool holds_module(const job::Job& job) const = 0;
+  /// Makes the job's module ready: checks nothing but form, compiles in a process that never
+  /// executes. `module` bytes were already compared with what the job names. Errors:
+  /// Code::malformed with message naming the reason word first
   /// ("module_malformed: …", "import_undefined: …"), Code::too_large ("compile: …") for a compile
   /// limit, Code::timed_out ("compile: …").
-  [[nodiscard]] virtual Task<Result<void>> prepare(const job::ArtifactRef& ref,
-                                                   ByteView module) = 0;
+  [[nodiscard]] virtual Task<Result<void>> prepare(const job::Job& job, ByteView module) = 0;
   /// Starts a run, of a prepared module where the kind has one. Wall limit is the provider's to
   /// enforce through kill(). Errors: Code::not_found when not prepared, Code::busy at the worker's
   /// own limit, Code::internal.

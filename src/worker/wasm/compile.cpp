@@ -80,11 +80,11 @@ Task<Result<ModuleWriter::Sealed>> collect(sandbox::Child& child, ModuleWriter w
 }  // namespace
 
 Task<Result<ModuleWriter::Sealed>> compile_in_child(std::shared_ptr<sandbox::Child> child,
-                                                    ByteView module, ModuleWriter writer,
-                                                    CompileLimits limits) {
+                                                    job::Profile profile, ByteView module,
+                                                    ModuleWriter writer, CompileLimits limits) {
   PHASE_CO_TRY(const sandbox::FileDescriptor file, sealed_copy(module));
-  const Bytes request =
-      encode(Compile{module.size(), limits.compiled_bytes, limits.memory_bytes, limits.threads});
+  const Bytes request = encode(
+      Compile{module.size(), limits.compiled_bytes, limits.memory_bytes, limits.threads, profile});
   const int number = file.get();
   PHASE_CO_TRY_VOID(co_await child->send(request, {}, std::span(&number, 1)));
 

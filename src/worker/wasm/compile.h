@@ -11,7 +11,7 @@ namespace phase::worker {
 /// Code::timed_out
 /// ("compile: …"), Code::internal. `module` must stay until the task is done.
 [[nodiscard]] Task<Result<ModuleWriter::Sealed>> compile_in_child(
-    std::shared_ptr<sandbox::Child> child, ByteView module, ModuleWriter writer,
-    CompileLimits limits);
+    std::shared_ptr<sandbox::Child> child, job::Profile profile, ByteView module,
+    ModuleWriter writer, CompileLimits limits);
 
 }  // namespace phase::worker

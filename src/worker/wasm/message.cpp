@@ -125,6 +125,7 @@ Bytes encode(const Compile& compile) {
   put_u64(out, compile.compiled_bytes_max);
   put_u64(out, compile.memory_bytes_max);
   put_u64(out, compile.threads);
+  out.push_back(static_cast<std::uint8_t>(compile.profile));
   return out;
 }
 
@@ -141,12 +142,14 @@ Result<FromParent> decode_from_parent(ByteView bytes) {
       if (!body.empty()) return malformed("stdin end");
       return StdinEnd{};
     case kCompileTag: {
-      if (body.size() != 4 * 8) return malformed("compile");
+      if (body.size() != 4 * 8 + 1) return malformed("compile");
       Compile compile;
       compile.module_bytes = take_u64(body);
       compile.compiled_bytes_max = take_u64(body);
       compile.memory_bytes_max = take_u64(body);
       compile.threads = take_u64(body);
+      if (body[0] > static_cast<std::uint8_t>(job::Profile::det_1)) return malformed("profile");
+      compile.profile = static_cast<job::Profile>(body[0]);
       return compile;
     }
     default:

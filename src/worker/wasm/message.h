@@ -75,6 +75,7 @@ struct Compile {
   std::uint64_t compiled_bytes_max = 0;
   std::uint64_t memory_bytes_max = 0;  ///< of the compiling process
   std::uint64_t threads = 1;
+  job::Profile profile = job::Profile::fast;
 };
 using FromParent = std::variant<Start, StdinPiece, StdinEnd, Compile>;
 

@@ -25,11 +25,13 @@ TEST(WorkerMessage, RoundTripsFromTheParent) {
   Bytes piece{kStdinPieceTag, 'x'};
   EXPECT_EQ(as_text(std::get<StdinPiece>(*decode_from_parent(piece)).data), "x");
   EXPECT_TRUE(std::holds_alternative<StdinEnd>(*decode_from_parent(encode_stdin_end())));
-  const auto compile = std::get<Compile>(*decode_from_parent(encode(Compile{1, 2, 3, 4})));
+  const auto compile =
+      std::get<Compile>(*decode_from_parent(encode(Compile{1, 2, 3, 4, job::Profile::det_1})));
   EXPECT_EQ(compile.module_bytes, 1U);
   EXPECT_EQ(compile.compiled_bytes_max, 2U);
   EXPECT_EQ(compile.memory_bytes_max, 3U);
   EXPECT_EQ(compile.threads, 4U);
+  EXPECT_EQ(compile.profile, job::Profile::det_1);
 }
 
 TEST(WorkerMessage, RoundTripsFromTheChild) {

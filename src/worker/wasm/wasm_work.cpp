@@ -35,7 +35,8 @@ Result<void> compile_module(const Compile& request, int file, int socket) {
   const sandbox::Mapping module(file, request.module_bytes);
   if (!module.valid()) return fail(Code::io, "mapping a module failed");
   // An engine of its own: the zygote's must not have started threads.
-  PHASE_TRY(Engine engine, Engine::make({.parallel = request.threads > 1}));
+  PHASE_TRY(Engine engine,
+            Engine::make({.profile = request.profile, .parallel = request.threads > 1}));
   const auto compiled = engine.compile(module.view());
   if (!compiled) return say(socket, encode(compiled.error()));
   if (compiled->size() > request.compiled_bytes_max) {
@@ -52,10 +53,16 @@ Result<void> compile_module(const Compile& request, int file, int socket) {
 
 }  // namespace
 
+Engine& WasmWork::engine(job::Profile profile) {
+  return profile == job::Profile::det_1 ? *deterministic_ : *fast_;
+}
+
 Result<Bytes> WasmWork::prepare() {
-  PHASE_TRY(engine_, Engine::make({}));
-  PHASE_TRY(const Sha256 fingerprint, engine_->warm_up());
-  return encode(About{Engine::runtime_name(), fingerprint});
+  PHASE_TRY(fast_, Engine::make({}));
+  PHASE_TRY(deterministic_, Engine::make({.profile = job::Profile::det_1}));
+  PHASE_TRY(const Sha256 one, fast_->warm_up());
+  PHASE_TRY(const Sha256 two, deterministic_->warm_up());
+  return encode(About{Engine::runtime_name(), sha256(as_bytes(one.hex() + two.hex()))});
 }
 
 sandbox::Limits WasmWork::limits(sandbox::Role /*role*/) const {
@@ -67,7 +74,10 @@ sandbox::Limits WasmWork::limits(sandbox::Role /*role*/) const {
 int WasmWork::run(sandbox::Role role, int socket) {
   Bytes buffer(sandbox::kMessageBytesMax);
   if (role == sandbox::Role::execute) {
-    if (const auto ready = engine_->rehearse(); !ready) return code_exit_status(ready.error().code);
+    for (Engine* engine : {&*fast_, &*deterministic_}) {
+      const auto ready = engine->rehearse();
+      if (!ready) return code_exit_status(ready.error().code);
+    }
   }
   const auto received = sandbox::receive_message(socket, buffer);
   if (!received) return code_exit_status(received.error().code);
@@ -77,7 +87,7 @@ int WasmWork::run(sandbox::Role role, int socket) {
   const int file = received->descriptors[0].get();
   Result<void> done = fail(Code::protocol, "the message does not fit the role");
   if (const auto* start = std::get_if<Start>(&*message); start && role == sandbox::Role::execute) {
-    done = run_job(*engine_, *start, file, socket);
+    done = run_job(engine(start->job.profile), *start, file, socket);
   } else if (const auto* compile = std::get_if<Compile>(&*message);
              compile && role == sandbox::Role::compile) {
     done = compile_module(*compile, file, socket);

@@ -23,7 +23,9 @@ class WasmWork final : public sandbox::Work {
   int run(sandbox::Role role, int socket) override;
 
  private:
-  std::optional<Engine> engine_;
+  [[nodiscard]] Engine& engine(job::Profile profile);
+
+  std::optional<Engine> fast_, deterministic_;
 };
 
 }  // namespace phase::worker

@@ -50,7 +50,7 @@ struct WasmWorker::State : std::enable_shared_from_this<WasmWorker::State> {
                                                             const job::WasmJob& job);
   Task<Result<void>> enter_compile();
   void leave_compile();
-  Task<Result<void>> compile(Sha256 id, ByteView module);
+  Task<Result<void>> compile(Sha256 id, job::Profile profile, ByteView module);
 };
 
 // Forks ahead of need, off the path of any job.
@@ -114,6 +114,13 @@ Task<Result<std::shared_ptr<sandbox::Child>>> WasmWorker::State::start_child(
   co_return fail(Code::internal, "worker processes end before they are given anything to do");
 }
 
+/// Machine code differs by profile, so the cache names it by both.
+Sha256 compiled_id(const job::WasmJob& job) {
+  if (job.profile == job::Profile::fast) return job.module.sha256;
+  return sha256(
+      as_bytes(std::string(job::profile_name(job.profile)) + " " + job.module.sha256.hex()));
+}
+
 // At most `running_max` compile at once; the rest wait in order.
 Task<Result<void>> WasmWorker::State::enter_compile() {
   if (compiling < options.compile.running_max) {
@@ -142,13 +149,13 @@ void WasmWorker::State::leave_compile() {
   turn->cancel();
 }
 
-Task<Result<void>> WasmWorker::State::compile(Sha256 id, ByteView module) {
+Task<Result<void>> WasmWorker::State::compile(Sha256 id, job::Profile profile, ByteView module) {
   // While this one waited, the same module may have been compiled for another.
   if (co_await store->find(id)) co_return Result<void>{};
   PHASE_CO_TRY(ModuleWriter writer, store->writer(id));
   PHASE_CO_TRY(auto child, co_await launcher->fork(sandbox::Role::compile));
-  PHASE_CO_TRY(auto sealed, co_await compile_in_child(std::move(child), module, std::move(writer),
-                                                      options.compile));
+  PHASE_CO_TRY(auto sealed, co_await compile_in_child(std::move(child), profile, module,
+                                                      std::move(writer), options.compile));
   if (!closed) store->keep(id, std::move(sealed));
   co_return Result<void>{};
 }
@@ -198,17 +205,21 @@ Result<std::unique_ptr<WasmWorker>> WasmWorker::start(asio::any_io_executor exec
   return std::unique_ptr<WasmWorker>(new WasmWorker(std::move(state)));
 }
 
-bool WasmWorker::holds_module(const Sha256& module_sha256) const {
-  return state_->store->holds(module_sha256);
+bool WasmWorker::holds_module(const job::Job& job) const {
+  const auto* const wasm = std::get_if<job::WasmJob>(&job);
+  return wasm != nullptr && state_->store->holds(compiled_id(*wasm));
 }
 
-Task<Result<void>> WasmWorker::prepare(const job::ArtifactRef& ref, ByteView module) {
+Task<Result<void>> WasmWorker::prepare(const job::Job& job, ByteView module) {
   if (module.empty()) co_return fail(Code::malformed, "module_malformed: it has no bytes");
   const auto state = state_;
-  const Sha256 id = ref.sha256;
+  const auto* const wasm = std::get_if<job::WasmJob>(&job);
+  if (wasm == nullptr) co_return fail(Code::unsupported, "this node runs wasm jobs");
+  const Sha256 id = compiled_id(*wasm);
+  const job::Profile profile = wasm->profile;
   if (co_await state->store->find(id)) co_return Result<void>{};
   PHASE_CO_TRY_VOID(co_await state->enter_compile());
-  auto compiled = co_await state->compile(id, module);
+  auto compiled = co_await state->compile(id, profile, module);
   state->leave_compile();
   co_return compiled;
 }
@@ -234,7 +245,7 @@ Task<Result<std::unique_ptr<provider::Execution>>> WasmWorker::start(const job::
     state->running--;
     state->refill_soon();
   });
-  const auto module = co_await state->store->find(job.module.sha256);
+  const auto module = co_await state->store->find(compiled_id(job));
   if (!module) co_return fail(Code::not_found, "the module is not prepared");
   PHASE_CO_TRY(auto child, co_await state->start_child(*module, job));
   ExecutionSetup setup;

@@ -51,8 +51,8 @@ class WasmWorker final : public provider::Worker {
   ~WasmWorker() override;
 
   [[nodiscard]] Result<void> takes(const job::Job& job) const override;
-  [[nodiscard]] bool holds_module(const Sha256& module_sha256) const override;
-  [[nodiscard]] Task<Result<void>> prepare(const job::ArtifactRef& ref, ByteView module) override;
+  [[nodiscard]] bool holds_module(const job::Job& job) const override;
+  [[nodiscard]] Task<Result<void>> prepare(const job::Job& job, ByteView module) override;
   [[nodiscard]] Task<Result<std::unique_ptr<provider::Execution>>> start(
       const job::Job& job, const provider::Caller& caller) override;
   /// The same: a process serves one run, so who asks makes no difference.

@@ -28,7 +28,7 @@ class WasmWorkerTest : public WorkerFixture {
   std::unique_ptr<provider::Execution> start_hello() {
     const Bytes module = hello();
     const job::WasmJob job = job_for(module);
-    EXPECT_TRUE(wait(worker_->prepare(job.module, module)));
+    EXPECT_TRUE(wait(worker_->prepare(job, module)));
     auto execution = wait(worker_->start(job));
     EXPECT_TRUE(execution) << execution.error().text();
     return execution ? *std::move(execution) : nullptr;
@@ -50,6 +50,18 @@ class WasmWorkerTest : public WorkerFixture {
 
 TEST_F(WasmWorkerTest, RunsHello) {
   expect_hello_runs();
+}
+
+TEST_F(WasmWorkerTest, ProfilesAreCompiledApart) {
+  expect_hello_runs();
+  job::WasmJob job = job_for(hello());
+  job.profile = job::Profile::det_1;
+  EXPECT_FALSE(worker_->holds_module(job));
+  const auto outcome = run(hello(), job, "abc");
+  ASSERT_TRUE(outcome) << outcome.error().text();
+  EXPECT_EQ(outcome->exit.completion, (Completion{CompletionKind::exited, 0, {}}));
+  EXPECT_EQ(outcome->exit.claimed.fuel, 322U);  // the reference interpreter's, on every machine
+  EXPECT_TRUE(worker_->holds_module(job));
 }
 
 TEST_F(WasmWorkerTest, SaysWhatItIs) {
@@ -149,7 +161,7 @@ TEST_F(WasmWorkerTest, HasALimitOfItsOwn) {
 
 TEST_F(WasmWorkerTest, RunsSideBySide) {
   const Bytes module = hello();
-  ASSERT_TRUE(wait(worker_->prepare(job::reference(module), module)));
+  ASSERT_TRUE(wait(worker_->prepare(job_for(module), module)));
   constexpr std::size_t kRuns = 4;
   std::vector<std::future<Result<Outcome>>> futures;
   for (std::size_t i = 0; i < kRuns; i++) {
@@ -170,7 +182,7 @@ TEST_F(WasmWorkerTest, WantsThePreparedModule) {
   const auto started = wait(worker_->start(job_for(hello())));
   ASSERT_FALSE(started);
   EXPECT_EQ(started.error().code, Code::not_found);
-  EXPECT_FALSE(worker_->holds_module(job_for(hello()).module.sha256));
+  EXPECT_FALSE(worker_->holds_module(job_for(hello())));
 }
 
 // Goal: a process that dies under a run costs that run, says so, and nothing else.
@@ -199,14 +211,13 @@ TEST_F(WasmWorkerTest, KeepsModulesAcrossRestarts) {
   expect_hello_runs();
   cache_entry();
   start();
-  EXPECT_TRUE(worker_->holds_module(job_for(hello()).module.sha256));
+  EXPECT_TRUE(worker_->holds_module(job_for(hello())));
   const auto started = wait(worker_->start(job_for(hello())));
   EXPECT_TRUE(started) << started.error().text();
 }
 
 // Goal: machine code that is not exactly what a compile child of ours sent is never run.
 TEST_F(WasmWorkerTest, ChangedCacheEntriesAreCompiledAgain) {
-  const auto id = job_for(hello()).module.sha256;
   struct Change {
     std::string name;
     std::function<void(const fs::path&)> apply;
@@ -224,7 +235,7 @@ TEST_F(WasmWorkerTest, ChangedCacheEntriesAreCompiledAgain) {
       {"another module's entry",
        [this](const fs::path& path) {
          const Bytes other = senses();
-         EXPECT_TRUE(wait(worker_->prepare(job::reference(other), other)));
+         EXPECT_TRUE(wait(worker_->prepare(job_for(other), other)));
          worker_->modules().finish_writing();
          std::string name = path.filename().string();
          name.replace(0, 64, job::reference(other).sha256.hex());
@@ -236,32 +247,32 @@ TEST_F(WasmWorkerTest, ChangedCacheEntriesAreCompiledAgain) {
     expect_hello_runs();
     change.apply(cache_entry());
     start();  // nothing in memory
-    EXPECT_FALSE(worker_->holds_module(id));
+    EXPECT_FALSE(worker_->holds_module(job_for(hello())));
     const auto started = wait(worker_->start(job_for(hello())));
     ASSERT_FALSE(started);
     EXPECT_EQ(started.error().code, Code::not_found);
     expect_hello_runs();
     cache_entry();
     start();
-    EXPECT_TRUE(worker_->holds_module(id));
+    EXPECT_TRUE(worker_->holds_module(job_for(hello())));
   }
 }
 
 TEST_F(WasmWorkerTest, TheCacheHasBounds) {
   const Bytes first = senses();
-  ASSERT_TRUE(wait(worker_->prepare(job::reference(first), first)));
+  ASSERT_TRUE(wait(worker_->prepare(job_for(first), first)));
   options_.cache_disk_bytes_max = fs::file_size(cache_entry()) + 100;
   options_.cache_memory_bytes_max = 1;  // the newest stays all the same
   start();
-  EXPECT_TRUE(worker_->holds_module(job::reference(first).sha256));
+  EXPECT_TRUE(worker_->holds_module(job_for(first)));
   expect_hello_runs();
   worker_->modules().finish_writing();
   std::uint64_t total = 0;
   for (const auto& entry : fs::directory_iterator(options_.cache_folder))
     total += entry.file_size();
   EXPECT_LE(total, options_.cache_disk_bytes_max);
-  EXPECT_FALSE(worker_->holds_module(job::reference(first).sha256));
-  EXPECT_TRUE(worker_->holds_module(job_for(hello()).module.sha256));
+  EXPECT_FALSE(worker_->holds_module(job_for(first)));
+  EXPECT_TRUE(worker_->holds_module(job_for(hello())));
 }
 
 TEST_F(WasmWorkerTest, RefusesOptionsThatCannotWork) {
