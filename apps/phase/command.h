@@ -39,8 +39,9 @@ struct RunCommand {
 struct VerifyCommand {
   std::string receipt;  ///< file or "-"
   std::filesystem::path manifest;
-  std::optional<std::filesystem::path> output, transcript, input, commitment;
+  std::optional<std::filesystem::path> output, transcript, input, commitment, module;
   std::string provider, salt;  ///< empty: none
+  std::string level = "signature";
   bool json = false;
 };
 

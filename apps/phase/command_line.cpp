@@ -198,6 +198,8 @@ void add_verify(CLI::App& parent, const std::string& name, Words& w) {
               "--transcript done/transcript.json\n"
               "  phase verify r.cose --manifest m.cose --output out.bin --input in.bin --provider "
               "12D3KooW...\n"
+              "  phase verify r.cose --manifest m.cose --level re-execute --module hello.wasm "
+              "--input in.bin\n"
               "Prints 'receipt verified' (exit 0) or 'receipt refused: <check>' (exit 3). See "
               "spec/verify.md.");
   app.add_option("RECEIPT", w.verify.receipt, "receipt.cose, or -")->required();
@@ -219,6 +221,13 @@ void add_verify(CLI::App& parent, const std::string& name, Words& w) {
   app.add_option("--provider", w.verify.provider, "Who must have signed: peer id or key in hex")
       ->type_name("PEER|HEX");
   app.add_option("--salt", w.verify.salt, "Of a private job")->type_name("HEX");
+  app.add_option("--level", w.verify.level,
+                 "signature: who said so. re-execute: run the job again here, by the reference "
+                 "interpreter; for jobs of profile det-1")
+      ->check(CLI::IsMember({"signature", "re-execute"}))
+      ->capture_default_str();
+  app.add_option("--module", w.verify.module, "The job's module, for re-execute")
+      ->type_name("FILE");
   app.add_flag("--json", w.verify.json, "Verdict and receipt as JSON");
   app.callback([&w] { w.action = [&w] { return verify_command(w.verify); }; });
 }

@@ -3,6 +3,7 @@
 
 #include "command.h"
 #include "console.h"
+#include "proof/reference/repeat.h"
 #include "run.h"
 #include "sdk/cpp/wire.h"
 
@@ -184,8 +185,9 @@ Result<int> verify_command(const VerifyCommand& command) {
   verify::Evidence evidence;
   evidence.manifest = manifest;
   PHASE_TRY(evidence.output, output_evidence(command));
+  Bytes input;
   if (command.input) {
-    PHASE_TRY(const Bytes input, read_file(*command.input, kFileBytesMax));
+    PHASE_TRY(input, read_file(*command.input, kFileBytesMax));
     evidence.input = job::commit(input);
   }
   if (command.commitment) {
@@ -197,7 +199,13 @@ Result<int> verify_command(const VerifyCommand& command) {
   if (!command.salt.empty()) {
     PHASE_TRY(evidence.salt, parse_salt(command.salt));
   }
-  const verify::Verdict verdict = verify::check(receipt, evidence);
+  std::optional<reference::ReferenceRepeater> repeater;
+  if (command.module) {
+    PHASE_TRY(Bytes module, read_file(*command.module, kFileBytesMax));
+    evidence.repeater = &repeater.emplace(std::move(module), std::move(input));
+  }
+  PHASE_TRY(const manifest::Level level, manifest::level_from_name(command.level));
+  const verify::Verdict verdict = verify::check(receipt, evidence, level);
   if (command.json) {
     json::object out{
         {"verified", verdict.ok()},

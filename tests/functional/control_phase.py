@@ -272,6 +272,28 @@ class Verify(PhaseCase):
                            document["receipt"]["provider"])
         self.exits(alias, 0)
 
+    def test_running_it_again_reaches_the_next_level(self):
+        self.start_daemon()
+        folder, text = self.home.folder / "exact", self.home.folder / "in"
+        self.exits(self.phase("run", "--profile", "det-1", "--save", folder, HELLO, stdin=TEXT), 0)
+        text.write_bytes(TEXT)
+        again = ["--level", "re-execute", "--input", text]
+        done = self.verify_bare(folder, *again, "--module", HELLO)
+        self.exits(done, 0)
+        self.assertIn(b"run again with the same result", done.stderr)
+        document = json.loads(
+            self.verify_bare(folder, *again, "--module", HELLO, "--json").stdout)
+        self.assertEqual((document["level"], document["verified"]), ("re-execute", True))
+        self.assertGreater(document["receipt"]["fuel"], 100)  # stated, not claimed
+        self.assertNotIn("fuel", document["receipt"]["claimed"])
+
+        self.refused(self.verify_bare(folder, *again), "level")  # nothing to run
+        self.refused(self.verify_bare(folder, *again, "--module", self.modules / "trap.wasm"),
+                     "level")
+        self.refused(self.verify(self.folder, *again, "--module", HELLO), "level")  # profile fast
+        text.write_bytes(TEXT[:-1])
+        self.refused(self.verify_bare(folder, *again, "--module", HELLO), "input_commitment")
+
     def test_a_changed_receipt_output_input_or_provider_is_refused_by_name(self):
         receipt = self.folder / "receipt.cose"
         good = receipt.read_bytes()

@@ -7,11 +7,15 @@
 namespace phase::verify {
 namespace {
 
-constexpr std::array<std::string_view, 17> kCheckNames{
-    "receipt_form", "signature", "provider_key",  "manifest_form",     "manifest_signature",
-    "audience",     "job_id",    "job_kind",      "module_hash",       "input_commitment",
-    "execution_id", "profile",   "output_length", "output_commitment", "checkpoint",
-    "level",        "commit"};
+constexpr std::array<std::string_view, 20> kCheckNames{
+    "receipt_form", "signature", "provider_key",     "manifest_form",     "manifest_signature",
+    "audience",     "job_id",    "job_kind",         "module_hash",       "input_commitment",
+    "execution_id", "profile",   "output_length",    "output_commitment", "checkpoint",
+    "level",        "commit",    "rerun_completion", "rerun_fuel",        "rerun_output"};
+
+// Words of receipts (spec/receipt.md) that decide whether a run can be repeated.
+constexpr std::string_view kReasonFuel = "fuel";
+constexpr std::string_view kReasonStack = "stack_overflow";
 
 struct Refusal {
   Check check;
@@ -51,6 +55,8 @@ class Checks {
   Step output_commitment() const;
   Step checkpoint() const;
   Step level() const;
+  Step re_execute() const;
+  Step compare(const Rerun& rerun) const;
 
   [[nodiscard]] Sha256 in_receipt(ByteView hash) const;
   [[nodiscard]] bool input_is(const job::Commitment& input) const;
@@ -238,8 +244,59 @@ Step Checks::checkpoint() const {
 
 Step Checks::level() const {
   if (level_ == manifest::Level::signature) return std::nullopt;
+  if (level_ == manifest::Level::re_execute) return re_execute();
   return Refusal{Check::level, "the level '" + std::string(manifest::level_name(level_)) +
                                    "' needs evidence that is not there"};
+}
+
+/// What a receipt states is compared with what the job comes to when it is run again.
+Step Checks::re_execute() const {
+  const auto* const wasm = std::get_if<job::WasmJob>(&asked().job);
+  if (wasm == nullptr || wasm->profile != job::Profile::det_1) {
+    return Refusal{Check::level, "only jobs of profile det-1 come to the same when run again"};
+  }
+  using Kind = receipt::CompletionKind;
+  const receipt::Completion& completion = stated().completion;
+  const bool by_fuel = completion.kind == Kind::limited && completion.reason == kReasonFuel;
+  const bool by_stack = completion.kind == Kind::trapped && completion.reason == kReasonStack;
+  const bool own_end = completion.kind == Kind::exited || completion.kind == Kind::trapped;
+  if (by_stack || !(own_end || by_fuel)) {
+    return Refusal{Check::level,
+                   "the run was ended by what its provider had or allowed, which "
+                   "nobody else can repeat"};
+  }
+  if (evidence_.repeater == nullptr) {
+    return Refusal{Check::level, "running the job again takes its module and its input"};
+  }
+  const Result<Rerun> rerun = evidence_.repeater->repeat(*wasm);
+  if (!rerun) return Refusal{Check::level, "not run again: " + rerun.error().text()};
+  return compare(*rerun);
+}
+
+Step Checks::compare(const Rerun& rerun) const {
+  using Kind = receipt::CompletionKind;
+  const receipt::Completion& said = stated().completion;
+  const receipt::Completion& came = rerun.completion;
+  const bool limit_and_trap =
+      (said.kind == Kind::limited && came.kind == Kind::trapped && rerun.beyond_budget) ||
+      (said.kind == Kind::trapped && came.kind == Kind::limited);
+  if (limit_and_trap) {
+    return Refusal{Check::level,
+                   "the run trapped about where its fuel ended: which came first "
+                   "depends on how often the engine looks"};
+  }
+  if (said.kind != came.kind || said.exit_code != came.exit_code || said.reason != came.reason) {
+    return Refusal{Check::rerun_completion, "run again, the job ended otherwise"};
+  }
+  if (said.kind == Kind::limited) return std::nullopt;  // how far it came may differ
+  if (said.kind == Kind::exited && stated().fuel != rerun.fuel) {
+    return Refusal{Check::rerun_fuel, "run again, the job used other fuel"};
+  }
+  const Sha256 expected = in_receipt(rerun.output.commitment.bytes());
+  const bool same = stated().output.commitment.value == expected.value &&
+                    stated().output.length == rerun.output.length &&
+                    stated().output.segments == rerun.output.segments;
+  return require(same, Check::rerun_output, "run again, the job wrote something else");
 }
 
 }  // namespace
@@ -263,9 +320,11 @@ Verdict check(ByteView receipt_envelope, const Evidence& evidence, manifest::Lev
     return verdict;
   }
   verdict.verified = VerifiedReceipt(checks.take(), evidence.output.has_value());
-  verdict.level = manifest::Level::signature;
+  verdict.level = level;
   verdict.detail = "signed by " + identity::PeerId::from(verdict.verified->get().provider).text() +
-                   (evidence.output ? "" : "; output not checked");
+                   (level == manifest::Level::re_execute ? "; run again with the same result"
+                    : evidence.output                    ? ""
+                                                         : "; output not checked");
   return verdict;
 }
 

@@ -2,7 +2,7 @@
 // spec/verify.md.
 //
 // The only maker of VerifiedReceipt. Store, pages and reputation accept nothing else.
-// Pure: nothing here blocks, reads a clock or throws.
+// Nothing here reads a clock or throws; nothing blocks but a repeater that was passed in.
 #pragma once
 
 #include <optional>
@@ -32,9 +32,12 @@ enum class Check : std::uint8_t {
   profile,
   output_length,
   output_commitment,
-  checkpoint,  ///< a checkpoint disagrees with the output
-  level,       ///< the asked level cannot be reached with this evidence
-  commit,      ///< what was revealed is not what the provider had committed to
+  checkpoint,        ///< a checkpoint disagrees with the output
+  level,             ///< the asked level cannot be reached with this evidence
+  commit,            ///< what was revealed is not what the provider had committed to
+  rerun_completion,  ///< the job, run again, ended otherwise
+  rerun_fuel,
+  rerun_output,
 };
 [[nodiscard]] std::string_view check_name(Check check) noexcept;
 
@@ -42,6 +45,24 @@ enum class Check : std::uint8_t {
 struct SeenCheckpoint {
   ByteView envelope;
   job::OutputSummary output;  ///< of the verifier's own chain when the checkpoint arrived
+};
+
+/// What a job came to when somebody other than its provider ran it.
+struct Rerun {
+  receipt::Completion completion;
+  std::optional<std::uint64_t> fuel;  ///< of a run that exited
+  job::OutputSummary output;
+  bool beyond_budget = false;  ///< it trapped where it could not pay (spec/fuel.md §2, Limit)
+};
+
+/// Runs a job again, with the module and the input that it was made with. Implemented by whoever
+/// has something to run it on.
+class Repeater {
+ public:
+  virtual ~Repeater() = default;
+  /// Errors: Code::invalid_argument for another module or input than the job's, Code::unsupported
+  /// for a job that it cannot run.
+  [[nodiscard]] virtual Result<Rerun> repeat(const job::WasmJob& job) = 0;
 };
 
 /// What the verifier holds besides the receipt. Absent output: the output is not checked, and the
@@ -55,6 +76,7 @@ struct Evidence {
   std::optional<job::OutputSummary> output;          ///< recomputed from the bytes received
   std::optional<job::Salt> salt;                     ///< present exactly for a private job
   std::span<const SeenCheckpoint> checkpoints = {};  ///< in order of arrival; borrowed
+  Repeater* repeater = nullptr;                      ///< for level `re-execute`; borrowed
 };
 
 /// A receipt that passed. Only `check` makes one.
@@ -82,8 +104,8 @@ struct Verdict {
   [[nodiscard]] std::string text() const;
 };
 
-/// Never throws; every input is untrusted. Levels above `signature` fail with Check::level here
-/// until their evidence exists.
+/// Never throws; every input is untrusted. Level `re-execute` takes as long as the repeater does;
+/// levels beside it and `signature` fail with Check::level until their evidence exists.
 [[nodiscard]] Verdict check(ByteView receipt_envelope, const Evidence& evidence,
                             manifest::Level level = manifest::Level::signature);
 
