@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "proof/reference/job_run.h"
+#include "protocol/receipt/receipt.h"
 
 namespace phase::reference {
 namespace {
