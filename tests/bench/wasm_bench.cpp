@@ -195,13 +195,16 @@ struct Ratios {
   double to_native = 0, to_engine = 0;
 };
 
-Ratios measure_load(Bench& bench, worker::Engine& engine, const Load& load) {
-  const Bytes module = read_module(load.module);
+Ratios measure_load(Bench& bench, worker::Engine& engine, job::Profile profile, const Load& load) {
+  const bool exact = profile == job::Profile::det_1;
+  // det-1 has no vectors.
+  const Bytes module = read_module(std::string(load.module) + (exact ? "_scalar" : ""));
   const auto compiled = engine.compile(module);
   PHASE_CHECK(compiled.has_value());
   job::WasmJob job;
   job.module = job::reference(module);
   job.args = {std::string(load.argument)};
+  job.profile = profile;
   job.limits.fuel = std::numeric_limits<std::int64_t>::max();
   PHASE_CHECK(bench.wait(bench.worker->prepare(job, module)).has_value());
   Samples native, bare, ours;
@@ -221,28 +224,31 @@ Ratios measure_load(Bench& bench, worker::Engine& engine, const Load& load) {
     PHASE_CHECK(ran.out == expected);
     ours.add(ran.cpu);
   }
-  const std::string name(load.argument);
+  const std::string name = std::string(load.argument) + (exact ? ", det-1" : "");
   native.print(name + ": native, -O2");
-  bare.print(name + ": bare wasmtime, profile fast");
+  bare.print(name + ": bare wasmtime");
   ours.print(name + ": a job of the worker");
   const Ratios out{bare.percentile(0) / native.percentile(0),
                    ours.percentile(0) / bare.percentile(0)};
-  print_ratio("wasm/native_ratio/" + name, out.to_native, 1);
+  print_ratio(
+      (exact ? "wasm/exact_native_ratio/" : "wasm/native_ratio/") + std::string(load.argument),
+      out.to_native, 1);
   return out;
 }
 
-void measure_loads(Bench& bench) {
-  auto engine = worker::Engine::make({});
+void measure_loads(Bench& bench, job::Profile profile) {
+  auto engine = worker::Engine::make({.profile = profile});
   PHASE_CHECK(engine.has_value());
   double native = 0, bare = 0;
   for (const Load& load : kLoads) {
-    const Ratios ratios = measure_load(bench, *engine, load);
+    const Ratios ratios = measure_load(bench, *engine, profile, load);
     native += std::log(ratios.to_native) / kLoads.size();
     bare += std::log(ratios.to_engine) / kLoads.size();
   }
   // Geometric means over the loads.
-  print_ratio("wasm/native_ratio", std::exp(native), 1);
-  print_ratio("wasm/wasmtime_ratio", std::exp(bare), 1);
+  const bool exact = profile == job::Profile::det_1;
+  print_ratio(exact ? "wasm/exact_native_ratio" : "wasm/native_ratio", std::exp(native), 1);
+  print_ratio(exact ? "wasm/exact_wasmtime_ratio" : "wasm/wasmtime_ratio", std::exp(bare), 1);
 }
 
 // Proportional set size in KiB of a process, 0 when it may not be read.
@@ -284,6 +290,7 @@ int main() {
   phase::bench::Bench bench;
   phase::bench::measure_hello(bench);
   phase::bench::measure_memory(bench);
-  phase::bench::measure_loads(bench);
+  phase::bench::measure_loads(bench, phase::job::Profile::fast);
+  phase::bench::measure_loads(bench, phase::job::Profile::det_1);
   return 0;
 }
