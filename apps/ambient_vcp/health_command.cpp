@@ -64,7 +64,8 @@ Task<Result<std::string>> run_hello(worker::WasmWorker& worker) {
   job::WasmJob job;
   job.module = job::reference(module);
   job.stdin_commitment = job::commit(Bytes{});
-  Result<void> ready = co_await worker.prepare(job.module, module);
+  const job::Job asked = job;
+  Result<void> ready = co_await worker.prepare(asked, module);
   if (!ready) co_return fail(ready.error());
   Result<std::unique_ptr<provider::Execution>> run = co_await worker.start(job);
   if (!run) co_return fail(run.error());
