@@ -14,6 +14,8 @@ if(NOT TYPE)
   set(TYPE "http::Asset")
 endif()
 set(text "// Made by cmake/embed.cmake.\n#include \"${HEADER}\"\n\n")
+# A file may be longer than every compiler must take; ours do.
+string(APPEND text "#ifdef __clang__\n#pragma clang diagnostic ignored \"-Woverlength-strings\"\n#endif\n\n")
 string(APPEND text "namespace ${NAMESPACE} {\n\nconst std::vector<${TYPE}>& assets() {\n")
 string(APPEND text "  static const std::vector<${TYPE}> all{\n")
 foreach(name IN LISTS FILES)
