@@ -91,6 +91,28 @@ node::LocalOptions own_worker(const CoordinatorFlags& flags, const fs::path& fol
   return out;
 }
 
+/// Whole seconds of the environment, 1 to an hour.
+Result<void> take_seconds(const char* name, Duration& into) {
+  const char* const said = std::getenv(name);
+  if (said == nullptr || *said == '\0') return {};
+  const std::string_view text(said);
+  std::uint32_t seconds = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), seconds);
+  const bool whole = error == std::errc() && end == text.data() + text.size();
+  if (!whole || seconds == 0 || seconds > 3'600) {
+    return fail(Code::invalid_argument, std::string(name) + " is no whole number of 1 to 3600");
+  }
+  into = std::chrono::seconds(seconds);
+  return {};
+}
+
+Result<void> read_environment(vcp::ConnectOptions& connect) {
+  PHASE_TRY_VOID(take_seconds("CONNECT_SESSION_MONITOR_INTERVAL_SECONDS", connect.sweep));
+  PHASE_TRY_VOID(take_seconds("CONNECT_SESSION_SILENCE_SECONDS", connect.silence_max));
+  PHASE_TRY_VOID(take_seconds("CONNECT_SESSION_START_SECONDS", connect.start_max));
+  return take_seconds("CONNECT_SESSION_NODE_LOST_SECONDS", connect.node_lost_after);
+}
+
 Result<vcp::ServerOptions> server_options(const CoordinatorFlags& flags, const fs::path& folder,
                                           const worker::CacheKey& cache_key) {
   vcp::ServerOptions out;
@@ -103,6 +125,7 @@ Result<vcp::ServerOptions> server_options(const CoordinatorFlags& flags, const f
   out.coordinator.computation = vcp::computation_module();
   PHASE_TRY_VOID(vcp::Accounts::read_environment(out.accounts));
   PHASE_TRY_VOID(vcp::api::read_environment(out.api));
+  PHASE_TRY_VOID(read_environment(out.coordinator.connect));
   PHASE_TRY(const Address address, listen_address(flags));
   out.api.address = address.host;
   out.api.port = address.port;

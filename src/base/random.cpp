@@ -28,6 +28,15 @@ std::string Random::uuid() {
   return text;
 }
 
+std::string Random::letters_and_digits(std::size_t length) {
+  constexpr std::string_view kAll =
+      "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+  std::string out;
+  out.reserve(length);
+  for (std::size_t i = 0; i < length; ++i) out += kAll[below(kAll.size())];
+  return out;
+}
+
 SystemRandom::SystemRandom() {
   PHASE_CHECK(sodium_init() >= 0);
 }

@@ -25,6 +25,8 @@ class Random {
   [[nodiscard]] std::uint64_t below(std::uint64_t bound);
   /// A random UUID (RFC 9562 version 4) in its 36-character text form.
   [[nodiscard]] std::string uuid();
+  /// So many letters and digits of ASCII, each with log2(62) = 5.95 bits.
+  [[nodiscard]] std::string letters_and_digits(std::size_t length);
 };
 
 /// The kernel's generator, by libsodium.

@@ -48,9 +48,9 @@ class Lab(Fleet):
         self.code = self.wait_log("coordinator", r"One-time code: (\S+)").group(1)
         sign_in(self)
 
-    def register(self, name, region="us-west"):
+    def register(self, name, region="us-west", node_type="compute"):
         return self.ask("POST", "/api/v1/nodes", {
-            "node_id": name, "region": region, "node_type": "compute",
+            "node_id": name, "region": region, "node_type": node_type,
             "capabilities": {"bandwidth_mbps": 100, "cpu_cores": 4, "memory_gb": 8,
                              "gpu_available": False}}, expected=201)["join_token"]
 

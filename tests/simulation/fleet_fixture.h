@@ -125,6 +125,9 @@ class SlowJournal final : public Journal {
   [[nodiscard]] Task<Result<TaskPage>> tasks(TaskQuery query) override {
     return in_.tasks(std::move(query));
   }
+  [[nodiscard]] Task<Result<std::optional<ConnectSession>>> session(std::string id) override {
+    return in_.session(std::move(id));
+  }
   [[nodiscard]] Task<Result<std::vector<Entry>>> entries(std::string account,
                                                          std::uint64_t sequence,
                                                          std::size_t limit) override {
@@ -183,11 +186,11 @@ class FleetTest : public testing::Test {
     });
   }
   /// Registers a node and lets it join.
-  void add_node(const NodeName& name, Manner manner = Manner::honest,
-                const UserId& owner = "owner") {
+  void add_node(const NodeName& name, Manner manner = Manner::honest, const UserId& owner = "owner",
+                const std::string& type = "compute") {
     grant(owner);
     play([&]() -> Task<void> {
-      NodeRegistration registration{name, "eu", "compute", 100, 8, 16'000, false, {}};
+      NodeRegistration registration{name, "eu", type, 100, 8, 16'000, false, {}};
       auto made = co_await coordinator_->register_node(registration, owner);
       EXPECT_TRUE(made) << made.error().text();
       if (!made) co_return;

@@ -65,6 +65,9 @@ class KillingJournal final : public Journal {
   [[nodiscard]] Task<Result<TaskPage>> tasks(TaskQuery query) override {
     return inner_->tasks(std::move(query));
   }
+  [[nodiscard]] Task<Result<std::optional<ConnectSession>>> session(std::string id) override {
+    return inner_->session(std::move(id));
+  }
   [[nodiscard]] Task<Result<std::vector<Entry>>> entries(std::string account,
                                                          std::uint64_t sequence,
                                                          std::size_t limit) override {

@@ -179,6 +179,85 @@ Task<Result<std::vector<RunReceipt>>> MemoryFleet::receipts(TaskId id, std::opti
   co_return std::vector<RunReceipt>{{"n1", to_bytes("manifest"), to_bytes("receipt"), "verified"}};
 }
 
+// ── Sessions ──
+
+Task<Result<StartedSession>> MemoryFleet::start_session(TaskId id, Tunnel tunnel, UserId by) {
+  auto task = find(id, by);
+  PHASE_CO_TRY_VOID(task);
+  StartedSession out;
+  out.token = "cs_" + random_.letters_and_digits(64);
+  ConnectSession& session = out.view.session;
+  session.id = random_.uuid();
+  session.task = std::move(id);
+  session.node = "n-1";
+  session.requester = std::move(by);
+  session.tunnel = tunnel;
+  session.token = sha256(as_bytes(out.token));
+  session.created = session.heard = session.expires = clock_.now_utc();
+  out.view.internet_active = true;
+  sessions_.push_back(session);
+  co_return out;
+}
+
+Task<Result<SessionView>> MemoryFleet::ask_session(std::string id, SessionAsk ask, UserId by) {
+  for (ConnectSession& session : sessions_) {
+    if (session.id != id || session.requester != by) continue;
+    if (ask == SessionAsk::stop) {
+      session.state = SessionState::ended;
+      session.ended = clock_.now_utc();
+      session.reason = "stopped";
+    }
+    SessionView out{session, session.state == SessionState::active};
+    co_return out;
+  }
+  co_return fail(Code::not_found, "there is no such session");
+}
+
+Task<Result<std::vector<GatewaySession>>> MemoryFleet::gateway_sessions(NodeName name,
+                                                                        std::optional<UserId> by) {
+  for (const NodeView& node : nodes_) {
+    if (node.registration.name != name || (by && *by != node.owner)) continue;
+    std::vector<GatewaySession> out;
+    for (const ConnectSession& session : sessions_) out.push_back({session, {"example.org"}});
+    co_return out;
+  }
+  co_return fail(Code::not_found, "there is no such node");
+}
+
+Task<Result<DestinationPolicy>> MemoryFleet::put_policy(DestinationPolicy policy) {
+  std::erase_if(policies_, [&policy](const DestinationPolicy& one) {
+    return one.owner == policy.owner && one.id == policy.id;
+  });
+  policy.updated = clock_.now_utc();
+  policies_.push_back(policy);
+  co_return policy;
+}
+
+Task<Result<DestinationPolicy>> MemoryFleet::policy(std::string id, UserId owner) {
+  for (const DestinationPolicy& policy : policies_) {
+    if (policy.owner == owner && policy.id == id) co_return policy;
+  }
+  co_return fail(Code::not_found, "there is no such policy");
+}
+
+Task<Result<DestinationPolicy>> MemoryFleet::remove_policy(std::string id, UserId owner) {
+  for (auto at = policies_.begin(); at != policies_.end(); ++at) {
+    if (at->owner != owner || at->id != id) continue;
+    DestinationPolicy out = *at;
+    policies_.erase(at);
+    co_return out;
+  }
+  co_return fail(Code::not_found, "there is no such policy");
+}
+
+Task<Result<PageOf<DestinationPolicy>>> MemoryFleet::policies(UserId owner, Page page) {
+  std::vector<DestinationPolicy> found;
+  for (const DestinationPolicy& policy : policies_) {
+    if (policy.owner == owner) found.push_back(policy);
+  }
+  co_return page_of(found, page);
+}
+
 ClusterStats MemoryFleet::stats() const {
   ClusterStats out;
   out.total_nodes = nodes_.size();

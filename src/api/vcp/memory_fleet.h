@@ -35,6 +35,14 @@ class MemoryFleet final : public Fleet {
   Task<Result<TaskView>> task(TaskId id, std::optional<UserId> by) override;
   Task<Result<PageOf<TaskView>>> tasks(TaskFilter filter, Page page) override;
   Task<Result<std::vector<RunReceipt>>> receipts(TaskId id, std::optional<UserId> by) override;
+  Task<Result<StartedSession>> start_session(TaskId task, Tunnel tunnel, UserId by) override;
+  Task<Result<SessionView>> ask_session(std::string id, SessionAsk ask, UserId by) override;
+  Task<Result<std::vector<GatewaySession>>> gateway_sessions(NodeName node,
+                                                             std::optional<UserId> by) override;
+  Task<Result<DestinationPolicy>> put_policy(DestinationPolicy policy) override;
+  Task<Result<DestinationPolicy>> policy(std::string id, UserId owner) override;
+  Task<Result<DestinationPolicy>> remove_policy(std::string id, UserId owner) override;
+  Task<Result<PageOf<DestinationPolicy>>> policies(UserId owner, Page page) override;
   [[nodiscard]] ClusterStats stats() const override;
   [[nodiscard]] std::vector<SeriesPoint> series() const override;
   [[nodiscard]] MeshAddress mesh() const override;
@@ -58,6 +66,8 @@ class MemoryFleet final : public Fleet {
   std::vector<FleetEvent> events_;
   std::vector<LedgerEntry> entries_;
   std::map<std::string, Credits> balances_;
+  std::vector<ConnectSession> sessions_;  // on any node
+  std::vector<DestinationPolicy> policies_;
 };
 
 }  // namespace phase::vcp::api

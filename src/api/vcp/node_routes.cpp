@@ -163,7 +163,7 @@ Task<Result<http::Reply>> heartbeat(Call& call) {
                         {"active_tasks", node->tasks.size()},
                         {"assigned_task_ids", std::move(ids)},
                         {"assigned_tasks", std::move(tasks)},
-                        {"internet_active", false}});
+                        {"internet_active", node->internet_active}});
 }
 
 Task<Result<http::Reply>> node_activity(Call& call) {
@@ -171,8 +171,15 @@ Task<Result<http::Reply>> node_activity(Call& call) {
   PHASE_CO_TRY_VOID(node);
   json::array events;
   for (const NodeActivity& one : call.fleet().activity(node->registration.name)) {
-    events.push_back(json::object{
-        {"event", one.event}, {"at", utc_text(one.at)}, {"detail", printable(one.detail)}});
+    json::object event{
+        {"event", one.event}, {"at", utc_text(one.at)}, {"detail", printable(one.detail)}};
+    if (!one.session.empty()) {
+      event["task_id"] = one.task;
+      event["task_type"] = json::string(task_type_name(TaskType::connect_only));
+      event["session_id"] = one.session;
+    }
+    if (one.event == "task_cleared") event["cleared_at"] = utc_text(one.at);
+    events.push_back(std::move(event));
   }
   co_return answer_json(200, json::object{{"events", std::move(events)}});
 }

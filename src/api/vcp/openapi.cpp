@@ -44,7 +44,7 @@ std::vector<int> error_statuses(const Operation& operation) {
   if (operation.who != Who::anybody || operation.group == "auth") {
     out.insert(out.end(), {401, 403});
   }
-  if (operation.path.find('{') != std::string::npos) {
+  if (operation.path.find('{') != std::string::npos || operation.id == "startConnectSession") {
     out.push_back(404);
   }
   if (operation.method != http::Method::get) {

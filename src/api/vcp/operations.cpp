@@ -252,16 +252,62 @@ void add_admin(List& all) {
                             shapes::throttle())));
 }
 
+void add_connect(List& all) {
+  const std::string base = "/api/v1/connect-sessions";
+  const auto session = [](Operation from, std::string scope) {
+    return by(std::move(from), Who::user, std::move(scope), Tier::general);
+  };
+  all.push_back(session(takes(operation(post, base + "/start", "startConnectSession", "connect",
+                                        "Begin the session of a connect_only task that has a node; "
+                                        "503 while it has none, 409 while one is live",
+                                        start_connect_session, {made(shapes::started_session())}),
+                              shapes::session_start()),
+                        "tasks:write"));
+  all.push_back(session(operation(get, base + "/{session_id}", "getConnectSession", "connect",
+                                  "One's session", get_connect_session,
+                                  {ok(shapes::connect_session())}),
+                        "tasks:read"));
+  all.push_back(session(operation(post, base + "/{session_id}/heartbeat", "connectHeartbeat",
+                                  "connect", "Say that its client is there", beat_connect_session,
+                                  {ok(shapes::connect_session())}),
+                        "tasks:write"));
+  all.push_back(session(operation(post, base + "/{session_id}/stop", "stopConnectSession",
+                                  "connect", "End it, and with it its task", stop_connect_session,
+                                  {ok(shapes::connect_session())}),
+                        "tasks:write"));
+  all.push_back(session(operation(get, "/api/v1/nodes/{node_id}/gateway-sessions",
+                                  "gatewaySessions", "connect",
+                                  "What the gateway beside one's node lets through",
+                                  gateway_sessions, {ok(shapes::gateway_sessions())}),
+                        "nodes:read"));
+  const std::string policies = "/api/v1/destination-policies";
+  Operation list = session(operation(get, policies, "listPolicies", "connect",
+                                     "One's destination policies, by id", list_policies,
+                                     {ok(Schema::array(shapes::policy()))}),
+                           "tasks:read");
+  list.query = paged();
+  all.push_back(std::move(list));
+  all.push_back(session(operation(get, policies + "/{policy_id}", "getPolicy", "connect",
+                                  "One's destination policy", get_policy, {ok(shapes::policy())}),
+                        "tasks:read"));
+  all.push_back(session(takes(operation(put, policies + "/{policy_id}", "putPolicy", "connect",
+                                        "Say where sessions of allowlist_domains may lead; live "
+                                        "ones follow",
+                                        put_policy, {ok(shapes::policy())}),
+                              shapes::new_policy()),
+                        "tasks:write"));
+  all.push_back(
+      session(operation(remove, policies + "/{policy_id}", "removePolicy", "connect",
+                        "Remove a policy that no task needs", remove_policy,
+                        {ok(shapes::texts("PolicyGone", {"message", "policy_id"}))}),
+              "tasks:write"));
+}
+
 /// Published paths whose work comes later.
 void add_not_yet(List& all) {
   const std::string base = "/api/v1/";
   const std::tuple<http::Method, std::string, std::string, Tier> later[] = {
-      {post, "proofs/verify", "verifyProof", Tier::proof},
-      {get, "nodes/{node_id}/gateway-sessions", "gatewaySessions", Tier::general},
-      {post, "connect-sessions/start", "startConnectSession", Tier::general},
-      {get, "connect-sessions/{session_id}", "getConnectSession", Tier::general},
-      {post, "connect-sessions/{session_id}/heartbeat", "connectHeartbeat", Tier::general},
-      {post, "connect-sessions/{session_id}/stop", "stopConnectSession", Tier::general}};
+      {post, "proofs/verify", "verifyProof", Tier::proof}};
   for (const auto& [method, path, id, tier] : later) {
     Operation one = by(operation(method, base + path, id, "not yet", "Not available yet",
                                  not_available, {{501, "not available yet", shapes::error()}}),
@@ -281,6 +327,7 @@ std::vector<Operation> all_operations() {
   add_auth(all);
   add_nodes(all);
   add_tasks(all);
+  add_connect(all);
   add_cluster(all);
   add_admin(all);
   add_not_yet(all);

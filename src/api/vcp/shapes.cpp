@@ -37,6 +37,13 @@ Schema scopes() {
   return Schema::words({std::begin(kScopes), std::end(kScopes)});
 }
 
+Schema tunnels() {
+  return Schema::words({"mtls", "wireguard", "quic"});
+}
+Schema egresses() {
+  return Schema::words({"allowlist_domains", "protocol_limited", "metered_general_egress"});
+}
+
 Schema requirements(bool taken) {
   const auto rest = [taken](std::string name, Schema schema) {
     return Field{std::move(name), std::move(schema), !taken};
@@ -124,7 +131,7 @@ Schema run() {
   return Schema::object("TaskRun",
                         {{"node_id", text()},
                          {"state", Schema::words({"assigned", "running", "committed", "verified",
-                                                  "refuted", "failed", "superseded"})},
+                                                  "refuted", "failed", "superseded", "ended"})},
                          {"attempt", count()},
                          {"assigned_at", time()},
                          {"ended_at", time().nullable()},
@@ -222,6 +229,21 @@ Schema task_submission() {
        optional("bid", Schema::integer().about("credits held until the end"))});
 }
 
+Schema session_start() {
+  return Schema::object(
+      "ConnectSessionStart",
+      {{"task_id", Schema::text(36, 36).form(Schema::Form::uuid)},
+       optional("tunnel_protocol", tunnels().about("mtls when left out; kept and shown, no more"))});
+}
+
+Schema new_policy() {
+  return Schema::object(
+      "DestinationPolicy",
+      {{"allowed_destinations",
+        Schema::array(Schema::text(1, kHostBytesMax + 2), kDestinationsMax)
+            .about("hosts: example.org, *.example.org (the suffix itself, too), 192.0.2.1")}});
+}
+
 Schema strategy() {
   return Schema::object(
       "Strategy",
@@ -316,9 +338,14 @@ Schema registered_node() {
 Schema activity() {
   const Schema one = Schema::object(
       "NodeEvent", {{"event", Schema::words({"joined", "gone", "draining", "breaker_open",
-                                             "breaker_half_open", "breaker_closed"})},
+                                             "breaker_half_open", "breaker_closed",
+                                             "task_connected", "task_cleared"})},
                     {"at", time()},
-                    {"detail", text().about("why it is gone; which breaker and why; or empty")}});
+                    {"detail", text().about("why; which breaker; or empty")},
+                    optional("task_id", text().about("of task_connected and task_cleared")),
+                    optional("task_type", text()),
+                    optional("session_id", text()),
+                    optional("cleared_at", time().about("of task_cleared"))});
   return Schema::object("NodeActivity", {{"events", Schema::array(one)}});
 }
 
@@ -332,7 +359,7 @@ Schema heartbeat() {
                                       {"active_tasks", count()},
                                       {"assigned_task_ids", Schema::array(text())},
                                       {"assigned_tasks", Schema::array(assigned)},
-                                      {"internet_active", flag()}});
+                                      {"internet_active", flag().about("of a session on it")}});
 }
 
 Schema task_info() {
@@ -367,6 +394,50 @@ Schema receipt() {
 Schema module() {
   return Schema::object("Module",
                         {{"sha256", text()}, {"artifact_id", text()}, {"length", count()}});
+}
+
+Schema connect_session() {
+  return Schema::object(
+      "ConnectSessionInfo",
+      {{"session_id", text().form(Schema::Form::uuid).about("made by the coordinator")},
+       {"task_id", text().form(Schema::Form::uuid)},
+       {"node_id", text()},
+       {"requester_id", text().about("who owns the task")},
+       {"tunnel_protocol", tunnels()},
+       {"egress_profile", egresses()},
+       {"destination_policy_id", text()},
+       {"bandwidth_limit_mbps", count()},
+       {"status", Schema::words({"active", "ended", "expired"})},
+       {"internet_active",
+        flag().about("a heartbeat came within 30 seconds, and the node is connected")},
+       {"created_at", time()},
+       {"expires_at", time()},
+       {"last_heartbeat_at", time()},
+       {"ended_at", time().nullable()},
+       {"reason", maybe_text().about("of the end")}});
+}
+
+Schema started_session() {
+  return Schema::object("ConnectSessionStarted", {{"session", connect_session()},
+                                                  {"session_token", text().about("shown once")}});
+}
+
+Schema gateway_sessions() {
+  const Schema one = Schema::object("GatewaySession",
+                                    {{"session_id", text()},
+                                     {"session_token_sha256", text().form(Schema::Form::sha256)},
+                                     {"egress_profile", egresses()},
+                                     {"destination_policy_id", text()},
+                                     {"allowed_destinations", Schema::array(text())},
+                                     {"bandwidth_limit_mbps", count()},
+                                     {"expires_at_epoch_seconds", count()}});
+  return Schema::object("GatewaySessions", {{"sessions", Schema::array(one)}});
+}
+
+Schema policy() {
+  return Schema::object("DestinationPolicyInfo", {{"policy_id", text()},
+                                                  {"allowed_destinations", Schema::array(text())},
+                                                  {"updated_at", time()}});
 }
 
 Schema cluster_stats() {

@@ -13,6 +13,8 @@ namespace phase::vcp::api::shapes {
 [[nodiscard]] Schema new_key();
 [[nodiscard]] Schema node_registration();
 [[nodiscard]] Schema task_submission();
+[[nodiscard]] Schema session_start();
+[[nodiscard]] Schema new_policy();
 [[nodiscard]] Schema strategy();
 [[nodiscard]] Schema role_change();
 [[nodiscard]] Schema throttle();
@@ -35,6 +37,10 @@ namespace phase::vcp::api::shapes {
 [[nodiscard]] Schema task_info();
 [[nodiscard]] Schema receipt();
 [[nodiscard]] Schema module();
+[[nodiscard]] Schema connect_session();
+[[nodiscard]] Schema started_session();
+[[nodiscard]] Schema gateway_sessions();
+[[nodiscard]] Schema policy();
 [[nodiscard]] Schema cluster_stats();
 [[nodiscard]] Schema series_point();
 [[nodiscard]] Schema mesh();

@@ -37,10 +37,15 @@ Requirements read_requirements(const json::object& from) {
 
 /// What is published but not built: said so, never pretended.
 Result<void> check_available(const json::object& body, TaskType type) {
-  if (type != TaskType::wasm_execution && type != TaskType::computation) {
+  if (type != TaskType::wasm_execution && type != TaskType::computation &&
+      type != TaskType::connect_only) {
     return fail(Code::unsupported,
                 "tasks of type " + std::string{task_type_name(type)} + " are not available yet",
-                "wasm_execution and computation are");
+                "wasm_execution, computation and connect_only are");
+  }
+  if (type == TaskType::connect_only &&
+      flag_of(body.at("requirements").as_object(), "require_proof")) {
+    return wrong("requirements.require_proof", "false for connect_only: nothing is computed");
   }
   if (flag_of(body.at("requirements").as_object(), "require_proof")) {
     return fail(Code::unsupported, "proofs of execution are not available yet",

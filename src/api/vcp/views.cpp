@@ -168,6 +168,43 @@ json::object receipt_json(const RunReceipt& receipt) {
           {"verdict", receipt.verdict}};
 }
 
+json::object session_json(const SessionView& view) {
+  const ConnectSession& session = view.session;
+  return {{"session_id", session.id},
+          {"task_id", session.task},
+          {"node_id", session.node},
+          {"requester_id", session.requester},
+          {"tunnel_protocol", json::string(tunnel_name(session.tunnel))},
+          {"egress_profile", json::string(egress_name(session.wish.egress))},
+          {"destination_policy_id", session.wish.policy},
+          {"bandwidth_limit_mbps", session.wish.mbps},
+          {"status", json::string(session_state_name(session.state))},
+          {"internet_active", view.internet_active},
+          {"created_at", utc_text(session.created)},
+          {"expires_at", utc_text(session.expires)},
+          {"last_heartbeat_at", utc_text(session.heard)},
+          {"ended_at", time_or_null(session.ended)},
+          {"reason", text_or_null(session.reason)}};
+}
+
+json::object gateway_session_json(const GatewaySession& one) {
+  constexpr std::uint64_t kSecond_ms = 1'000;
+  const ConnectSession& session = one.session;
+  return {{"session_id", session.id},
+          {"session_token_sha256", session.token.hex()},
+          {"egress_profile", json::string(egress_name(session.wish.egress))},
+          {"destination_policy_id", session.wish.policy},
+          {"allowed_destinations", json::array(one.rules.begin(), one.rules.end())},
+          {"bandwidth_limit_mbps", session.wish.mbps},
+          {"expires_at_epoch_seconds", session.expires.unix_ms / kSecond_ms}};
+}
+
+json::object policy_json(const DestinationPolicy& policy) {
+  return {{"policy_id", policy.id},
+          {"allowed_destinations", json::array(policy.rules.begin(), policy.rules.end())},
+          {"updated_at", utc_text(policy.updated)}};
+}
+
 json::object stats_json(const ClusterStats& stats) {
   return {{"total_nodes", stats.total_nodes},
           {"healthy_nodes", stats.healthy_nodes},

@@ -14,6 +14,10 @@ namespace json = boost::json;
 [[nodiscard]] json::object node_json(const NodeView& node, const Principal& who);
 [[nodiscard]] json::object task_json(const TaskView& task);
 [[nodiscard]] json::object receipt_json(const RunReceipt& receipt);
+[[nodiscard]] json::object session_json(const SessionView& session);
+/// As a gateway reads it: spec/gateway.md §4.
+[[nodiscard]] json::object gateway_session_json(const GatewaySession& session);
+[[nodiscard]] json::object policy_json(const DestinationPolicy& policy);
 [[nodiscard]] json::object stats_json(const ClusterStats& stats);
 [[nodiscard]] json::object point_json(const SeriesPoint& point);
 [[nodiscard]] json::object entry_json(const LedgerEntry& entry);

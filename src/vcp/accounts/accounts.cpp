@@ -158,13 +158,7 @@ Result<void> Accounts::State::begin(TokenKey tokens, std::array<std::uint8_t, 32
 }
 
 std::string Accounts::State::words(std::string_view prefix, std::size_t length) const {
-  static constexpr std::string_view kLetters =
-      "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
-  std::string out{prefix};
-  for (std::size_t i = 0; i < length; ++i) {
-    out += kLetters[world.random.below(kLetters.size())];
-  }
-  return out;
+  return std::string{prefix} + world.random.letters_and_digits(length);
 }
 
 Sha256 Accounts::State::hashed(std::string_view secret) const {

@@ -49,12 +49,50 @@ Coordinator::State::State(World with, CoordinatorOptions chosen)
       heard(with.clock, with.executor),
       idle(with.clock, with.executor),
       to_publish(with.executor),
-      alarm(with.clock, with.executor) {}
+      alarm(with.clock, with.executor),
+      connect_alarm(with.clock, with.executor) {}
 
 Coordinator::Coordinator(std::shared_ptr<State> state) : state_(std::move(state)) {}
 
 Coordinator::~Coordinator() {
   state_->close();
+}
+
+/// A task that was not final when the journal was read.
+Result<void> Coordinator::State::take_up(TaskRow row, const Loaded& loaded, Batch& batch) {
+  const Instant now = world.clock.now();
+  const UtcTime utc = world.clock.now_utc();
+  auto live = std::make_unique<LiveTask>();
+  live->row = std::move(row);
+  live->row.state = TaskState::pending;
+  live->spec = std::make_shared<const Spec>(live->row.spec);
+  std::optional<RunRow> goes_on;
+  for (RunRow run : loaded.runs) {
+    if (run.task != live->spec->id) continue;
+    live->attempt_base = std::max(live->attempt_base, run.attempt);
+    if (!run.ended && live->spec->connect && find_node(run.node) != nullptr) {
+      goes_on = std::move(run);
+      continue;
+    }
+    if (!run.ended) {
+      run.state = RunState::failed;
+      run.reason = "the coordinator began anew";
+      run.ended = utc;
+      batch.runs.push_back(run);
+    }
+    live->history.push_back(std::move(run));
+  }
+  std::optional<Instant> deadline;
+  if (const auto& until = live->spec->requirements.deadline) {
+    const std::uint64_t left = until->unix_ms > utc.unix_ms ? until->unix_ms - utc.unix_ms : 0;
+    deadline = now + std::chrono::milliseconds(left);
+  }
+  const TaskId id = live->spec->id;
+  LiveTask& task = *live;
+  tasks.emplace(id, std::move(live));
+  PHASE_TRY_VOID(scheduler.add(id, need_of(*task.spec, options), now, deadline));
+  if (task.spec->connect) take_up(task, loaded.sessions, goes_on, batch);
+  return {};
 }
 
 Task<Result<std::unique_ptr<Coordinator>>> Coordinator::open(World world,
@@ -68,6 +106,7 @@ Task<Result<std::unique_ptr<Coordinator>>> Coordinator::open(World world,
   state->cancelled = loaded->cancelled;
   for (NodeRow& row : loaded->nodes) {
     auto node = std::make_unique<FleetNode>(state->options.health, reputation_of(row.record));
+    node->away_since = world.clock.now();
     node->cores = row.cpu_cores;
     node->memory_mb = row.memory_mb;
     node->gpu = row.gpu;
@@ -77,34 +116,10 @@ Task<Result<std::unique_ptr<Coordinator>>> Coordinator::open(World world,
     state->refresh(kept);
   }
   std::unique_ptr<Coordinator> out(new Coordinator(state));
-  const Instant now = world.clock.now();
-  const UtcTime utc = world.clock.now_utc();
   Batch batch;
+  state->take_up(std::move(loaded->policies));
   for (TaskRow& row : loaded->tasks) {
-    auto live = std::make_unique<LiveTask>();
-    live->row = std::move(row);
-    live->row.state = TaskState::pending;
-    live->spec = std::make_shared<const Spec>(live->row.spec);
-    for (RunRow& run : loaded->runs) {
-      if (run.task != live->spec->id) continue;
-      live->attempt_base = std::max(live->attempt_base, run.attempt);
-      if (!run.ended) {
-        run.state = RunState::failed;
-        run.reason = "the coordinator began anew";
-        run.ended = utc;
-        batch.runs.push_back(run);
-      }
-      live->history.push_back(run);
-    }
-    std::optional<Instant> deadline;
-    if (const auto& until = live->spec->requirements.deadline) {
-      const std::uint64_t left = until->unix_ms > utc.unix_ms ? until->unix_ms - utc.unix_ms : 0;
-      deadline = now + std::chrono::milliseconds(left);
-    }
-    const TaskId id = live->spec->id;
-    Need need{live->spec->requirements, "compute"};
-    state->tasks.emplace(id, std::move(live));
-    PHASE_CO_TRY_VOID(state->scheduler.add(id, std::move(need), now, deadline));
+    PHASE_CO_TRY_VOID(state->take_up(std::move(row), *loaded, batch));
   }
   state->append(std::move(batch));
   asio::co_spawn(world.executor, State::publish(state), asio::detached);
@@ -137,7 +152,11 @@ void Coordinator::on_broken(std::function<void(const Error&)> broken) {
 Task<void> Coordinator::drain(Deadline deadline) {
   const auto state = state_;
   state->leaving = true;
-  while (!state->runs.empty() && state->world.clock.now() < deadline.at) {
+  const auto works = [&state] {  // sessions go on without a coordinator
+    return std::ranges::any_of(state->runs,
+                               [](const auto& entry) { return !entry.second->task->connection; });
+  };
+  while (works() && state->world.clock.now() < deadline.at) {
     static_cast<void>(co_await state->idle.wait(deadline));
   }
   static_cast<void>(co_await state->world.journal.settled());

@@ -21,6 +21,18 @@
 
 namespace phase::vcp {
 
+/// Of connect_only tasks.
+struct ConnectOptions {
+  Duration sweep = 15s;            ///< how often sessions are looked at though nothing happens
+  Duration silence_max = 120s;     ///< without a heartbeat of its client a session expires
+  Duration active_within = 30s;    ///< of a heartbeat: its client is there
+  Duration start_max = 300s;       ///< from a place to a session
+  Duration node_lost_after = 30s;  ///< a node that is away for so long is lost to its session
+};
+/// Policies of one owner, of all, and the bytes of all their rules.
+inline constexpr std::size_t kPoliciesOfOwnerMax = 100, kPoliciesMax = 10'000;
+inline constexpr std::size_t kPolicyBytesMax = 64_MiB;
+
 struct CoordinatorOptions {
   Strategy strategy = Strategy::weighted;
   SchedulerLimits scheduler;
@@ -39,6 +51,7 @@ struct CoordinatorOptions {
   Duration modules_kept = std::chrono::days(30);  ///< unused, while no task needs them
   Duration modules_swept_every = std::chrono::hours(24);
   std::uint64_t fuel_limit_max = 1'000'000'000'000;
+  ConnectOptions connect;
   /// The module that `computation` tasks run; absent: such tasks are refused.
   std::shared_ptr<const Bytes> computation;
 };
@@ -87,6 +100,17 @@ class Coordinator final : public Fleet {
   [[nodiscard]] Task<Result<PageOf<TaskView>>> tasks(TaskFilter filter, Page page) override;
   [[nodiscard]] Task<Result<std::vector<RunReceipt>>> receipts(TaskId id,
                                                                std::optional<UserId> by) override;
+  [[nodiscard]] Task<Result<StartedSession>> start_session(TaskId task, Tunnel tunnel,
+                                                           UserId by) override;
+  [[nodiscard]] Task<Result<SessionView>> ask_session(std::string id, SessionAsk ask,
+                                                      UserId by) override;
+  [[nodiscard]] Task<Result<std::vector<GatewaySession>>> gateway_sessions(
+      NodeName node, std::optional<UserId> by) override;
+  [[nodiscard]] Task<Result<DestinationPolicy>> put_policy(DestinationPolicy policy) override;
+  [[nodiscard]] Task<Result<DestinationPolicy>> policy(std::string id, UserId owner) override;
+  [[nodiscard]] Task<Result<DestinationPolicy>> remove_policy(std::string id,
+                                                              UserId owner) override;
+  [[nodiscard]] Task<Result<PageOf<DestinationPolicy>>> policies(UserId owner, Page page) override;
   [[nodiscard]] ClusterStats stats() const override;
   [[nodiscard]] std::vector<SeriesPoint> series() const override;
   [[nodiscard]] MeshAddress mesh() const override;

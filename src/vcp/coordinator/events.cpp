@@ -164,6 +164,7 @@ Task<void> Coordinator::State::tick(std::shared_ptr<State> self) {
 void Coordinator::State::close() {
   closed = true;
   alarm.stop();
+  connect_alarm.stop();
   for (const auto& [id, run] : runs) {
     run->cancel.request();
     run->state = nullptr;

@@ -71,7 +71,58 @@ Result<void> take_stdin(const json::object& object, Work& work) {
   return {};
 }
 
+Result<std::string> short_text(const json::object& from, std::string_view name) {
+  const json::value* value = from.if_contains(name);
+  const json::string* text = value == nullptr ? nullptr : value->if_string();
+  if (text == nullptr || text->empty() || text->size() > kConnectIdBytesMax) {
+    return wrong(name, "is no text of 1 to " + std::to_string(kConnectIdBytesMax) + " bytes");
+  }
+  return std::string(text->data(), text->size());
+}
+
+Result<std::uint64_t> whole(const json::object& from, std::string_view name, std::uint64_t max) {
+  const json::value* value = from.if_contains(name);
+  boost::system::error_code error;
+  const bool number = value != nullptr && value->is_number() && !value->is_double();
+  const auto out = number ? value->to_number<std::uint64_t>(error) : 0;
+  if (out == 0 || error || out > max) {
+    return wrong(name, "is no whole number of 1 to " + std::to_string(max));
+  }
+  return out;
+}
+
 }  // namespace
+
+Result<ConnectWish> read_connect_inputs(std::string_view inputs_json) {
+  constexpr std::array<std::string_view, 6> kKnown = {
+      "session_id",           "requester_id",   "duration_seconds",
+      "bandwidth_limit_mbps", "egress_profile", "destination_policy_id"};
+  boost::system::error_code error;
+  const json::value parsed = json::parse(inputs_json, error, {}, {.max_depth = 32});
+  const json::object* from = error ? nullptr : parsed.if_object();
+  if (from == nullptr) return fail(Code::invalid_argument, "inputs is no JSON object");
+  for (const auto& field : *from) {
+    const std::string_view name(field.key());
+    if (std::ranges::find(kKnown, name) == kKnown.end()) {
+      return wrong(printable(name, 64), "is not known here");
+    }
+  }
+  for (const std::string_view unused : {"session_id", "requester_id"}) {
+    if (from->contains(unused)) PHASE_TRY_VOID(short_text(*from, unused));
+  }
+  ConnectWish out;
+  PHASE_TRY(out.seconds, whole(*from, "duration_seconds", kTaskSecondsMax));
+  PHASE_TRY(out.mbps, whole(*from, "bandwidth_limit_mbps", kConnectMbpsMax));
+  PHASE_TRY(out.policy, short_text(*from, "destination_policy_id"));
+  PHASE_TRY(const std::string egress, short_text(*from, "egress_profile"));
+  const auto known = egress_of(egress);
+  if (!known) {
+    return wrong("egress_profile",
+                 "is allowlist_domains, protocol_limited or metered_general_egress");
+  }
+  out.egress = *known;
+  return out;
+}
 
 Result<void> take_wasm_inputs(std::string_view inputs_json, Work& work) {
   boost::system::error_code error;

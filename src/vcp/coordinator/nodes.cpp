@@ -176,6 +176,7 @@ Result<void> Coordinator::State::change(FleetNode& node, NodeChange change) {
   refresh(node);
   tell_node(node);
   if (bye && dismiss) dismiss(row.name, *bye);
+  if (bye) sweep_connections();
   pump();
   return {};
 }
@@ -222,8 +223,10 @@ bool Coordinator::State::placeable(FleetNode& node) {
          (node.peer || book.balance(bond_account(node.row.name)) >= options.bond);
 }
 
-void Coordinator::State::note(FleetNode& node, std::string event, std::string detail) const {
-  node.activity.push_front({world.clock.now_utc(), std::move(event), std::move(detail)});
+void Coordinator::State::note(FleetNode& node, std::string event, std::string detail, TaskId task,
+                              std::string session) const {
+  node.activity.push_front({world.clock.now_utc(), std::move(event), std::move(detail),
+                            std::move(task), std::move(session)});
   if (node.activity.size() > kActivityKept) node.activity.pop_back();
 }
 
@@ -304,6 +307,8 @@ NodeView Coordinator::State::view(FleetNode& node) {
   for (const RunId id : node.runs) {
     const auto found = runs.find(id);
     if (found != runs.end() && !found->second->result) running.insert(found->second->row.task);
+    const ConnectSession* session = session_on(id);
+    if (session != nullptr && internet_active(*session)) out.internet_active = true;
   }
   out.tasks.assign(running.begin(), running.end());
   out.completed = row.completed;

@@ -125,6 +125,11 @@ void Coordinator::State::begin(const Place& place) {
   Batch batch;
   batch.runs.push_back(run->row);
   append(std::move(batch));
+  if (task->connection) {
+    placed(*task, *run);
+    tell_run(*task, run->row);
+    return tell_task(*task);
+  }
   task->stage = "running";
   tell_run(*task, run->row);
   plan_hedge(*run);
@@ -206,6 +211,7 @@ void Coordinator::State::fail_run(LiveRun& run, std::string reason, RunEnd fault
   runs.erase(run.id);
   Batch batch;
   batch.runs.push_back(run.row);
+  if (task.connection) lose_connection(task, run.row.reason, batch);
   append(std::move(batch));
   tell_run(task, run.row);
 }

@@ -121,6 +121,7 @@ void Coordinator::State::gone(const NodeName& name, GoneReason reason, const std
   FleetNode* node = find_node(name);
   if (node == nullptr) return;
   node->online = false;
+  node->away_since = world.clock.now();
   node->health.forget_readings();
   node->row.last_seen = world.clock.now_utc();
   Batch batch;

@@ -28,6 +28,7 @@ struct FleetNode {
   bool peer = false;  // of the mesh: nobody registered it, no row of it is kept
   bool online = false, draining = false;
   bool suspect = false;                // a run could not reach it; until it is heard of again
+  Instant away_since{};                // when not online
   std::uint32_t cores = 0, slots = 1;  // as the agent found them
   std::uint64_t memory_mb = 0;
   bool gpu = false;
@@ -39,6 +40,9 @@ struct FleetNode {
 };
 
 struct LiveTask;
+
+/// Of a session token, besides "cs_".
+inline constexpr std::size_t kSessionTokenLetters = 64;
 
 /// One run that is under way or has its result.
 struct LiveRun final : RunWatch {
@@ -61,6 +65,15 @@ struct LiveRun final : RunWatch {
   bool ended = false;
 };
 
+/// Where a connect_only task stands.
+struct Connection {
+  RunId run = 0;  // its place; 0: none
+  Instant placed{}, heard{};
+  std::optional<ConnectSession> live;
+  std::vector<ConnectSession> past;
+  std::optional<UtcTime> until;  // since its first session began
+};
+
 /// A task that is not final.
 struct LiveTask {
   TaskRow row;
@@ -75,6 +88,7 @@ struct LiveTask {
   std::string doubt;            // why the coordinator has to run it itself; empty: an audit
   std::optional<Sha256> truth;  // what the coordinator computed itself
   std::optional<RunResult> own;
+  std::optional<Connection> connection;  // of connect_only
 };
 
 struct Coordinator::State final : SessionSink, PeerSink, std::enable_shared_from_this<State> {
@@ -114,7 +128,8 @@ struct Coordinator::State final : SessionSink, PeerSink, std::enable_shared_from
   /// After anything that placement looks at has changed.
   void refresh(FleetNode& node);
   /// Notes what its owner may look up.
-  void note(FleetNode& node, std::string event, std::string detail = {}) const;
+  void note(FleetNode& node, std::string event, std::string detail = {}, TaskId task = {},
+            std::string session = {}) const;
   void note_breakers(FleetNode& node) const;
   /// Adds its row as it is to be kept now; of a peer nothing is kept.
   static void keep(FleetNode& node, Batch& batch);
@@ -154,6 +169,38 @@ struct Coordinator::State final : SessionSink, PeerSink, std::enable_shared_from
   void note_duration(const LiveRun& run);
   void plan_hedge(LiveRun& run);
 
+  /// A task that was not final when the journal was read (coordinator.cpp).
+  [[nodiscard]] Result<void> take_up(TaskRow row, const Loaded& loaded, Batch& batch);
+
+  // ── Sessions of connect_only tasks (connects.cpp) ──
+  [[nodiscard]] Result<void> make_connect(const Submission& submission, Spec& spec) const;
+  [[nodiscard]] Result<ConnectSession> start_session(LiveTask& task, Tunnel tunnel, Sha256 token);
+  /// It has a place.
+  void placed(LiveTask& task, const LiveRun& run);
+  /// What it knew before a restart; `open`: its run that did not end.
+  void take_up(LiveTask& task, const std::vector<ConnectSession>& sessions,
+               const std::optional<RunRow>& open, Batch& batch);
+  /// Its live session is over, completing the task.
+  void complete(LiveTask& task, SessionState how, std::string reason, UtcTime at);
+  void end_session(LiveTask& task, SessionState how, std::string reason, UtcTime at, Batch& batch);
+  /// Before its final row is written.
+  void close_connection(LiveTask& task, TaskState end, const std::string& reason, Batch& batch);
+  /// Its run came to nothing.
+  void lose_connection(LiveTask& task, const std::string& reason, Batch& batch);
+  void look_at_connection(LiveTask& task);
+  void sweep_connections();
+  void sweep_connections_at(Instant at);
+  [[nodiscard]] bool lost_to_sessions(const NodeName& name);
+  [[nodiscard]] bool internet_active(const ConnectSession& session);
+  [[nodiscard]] const ConnectSession* session_on(RunId run) const;
+
+  // ── Policies (policies.cpp) ──
+  [[nodiscard]] Result<DestinationPolicy> keep_policy(DestinationPolicy policy);
+  [[nodiscard]] Result<DestinationPolicy> drop_policy(const UserId& owner, const std::string& id);
+  [[nodiscard]] const DestinationPolicy* find_policy(const UserId& owner,
+                                                     const std::string& id) const;
+  void take_up(std::vector<DestinationPolicy> kept);
+
   // ── Events and the journal (events.cpp) ──
   void append(Batch batch);
   void tell(std::string name, UserId owner, TaskId task, std::string json, bool now = false);
@@ -179,6 +226,11 @@ struct Coordinator::State final : SessionSink, PeerSink, std::enable_shared_from
   std::uint64_t completed = 0, failed = 0, cancelled = 0;  // tasks that are final
   std::optional<std::uint64_t> energy_mj;                  // claimed for finished runs
   Credits paid = 0;                                        // since the start
+  std::set<TaskId> connecting;                             // tasks of connect_only
+  std::map<std::string, TaskId> sessions;                  // live ones
+  std::map<std::pair<UserId, std::string>, DestinationPolicy> policies;
+  std::size_t policy_bytes = 0;
+  std::optional<Instant> next_sweep;
   std::map<Sha256, double> means;                          // seconds of runs, by module
   bool pumping = false;
 
@@ -186,7 +238,7 @@ struct Coordinator::State final : SessionSink, PeerSink, std::enable_shared_from
   std::uint64_t last_event = 0;
   Waiters heard, idle;
   Event to_publish;
-  Alarm alarm;
+  Alarm alarm, connect_alarm;
   std::deque<SeriesPoint> points;
 
   std::function<void(const NodeName&, ByeReason)> dismiss;
@@ -194,6 +246,8 @@ struct Coordinator::State final : SessionSink, PeerSink, std::enable_shared_from
   std::function<void(const Error&)> tell_broken;
 };
 
+/// What a node must have for a task.
+[[nodiscard]] Need need_of(const Spec& spec, const CoordinatorOptions& options);
 /// What a node's reputation is made of, as a row keeps it.
 [[nodiscard]] std::string reputation_text(const Reputation& reputation);
 [[nodiscard]] Reputation reputation_of(const std::string& text);

@@ -113,6 +113,9 @@ Task<Result<Spec>> Coordinator::State::make_spec(Submission submission, UserId o
       spec.work.stdin_bytes = to_bytes(submission.inputs_json);
       spec.work.job.stdin_commitment = job::commit(spec.work.stdin_bytes);
       break;
+    case TaskType::connect_only:
+      PHASE_CO_TRY_VOID(make_connect(submission, spec));
+      co_return spec;
     default:
       co_return fail(Code::unsupported,
                      std::string(task_type_name(submission.type)) + " tasks are not available yet");
@@ -141,7 +144,9 @@ Task<Result<Spec>> Coordinator::State::make_spec(Submission submission, UserId o
 
 Task<void> Coordinator::State::sweep_modules(std::shared_ptr<State> self) {
   std::set<Sha256> needed;
-  for (const auto& [id, task] : self->tasks) needed.insert(task->spec->work.job.module.sha256);
+  for (const auto& [id, task] : self->tasks) {
+    if (!task->connection) needed.insert(task->spec->work.job.module.sha256);
+  }
   const UtcTime now = self->world.clock.now_utc();
   const auto gone =
       co_await self->world.modules.sweep(now, self->options.modules_kept, std::move(needed));
@@ -161,7 +166,7 @@ LiveTask* Coordinator::State::find_task(const TaskId& id) {
 Result<void> Coordinator::State::accept(Spec spec, std::shared_ptr<const Bytes> module) {
   if (closed || leaving) return fail(Code::unavailable, "the coordinator stops");
   if (broken) return fail(Code::unavailable, "the coordinator cannot write its state");
-  Need need{spec.requirements, "compute"};
+  Need need = need_of(spec, options);
   PHASE_TRY_VOID(scheduler.admit(need));
   const Instant now = world.clock.now();
   std::optional<Instant> deadline;
@@ -173,19 +178,26 @@ Result<void> Coordinator::State::accept(Spec spec, std::shared_ptr<const Bytes> 
     deadline = now + std::chrono::milliseconds(until->unix_ms - utc.unix_ms);
   }
   Batch batch;
-  if (spec.bid == 0) return fail(Code::invalid_argument, "a task without a bid pays nobody");
+  const bool free = spec.connect.has_value();
+  if (spec.bid == 0 && !free) return fail(Code::invalid_argument, "a task without a bid pays nobody");
   if (scheduler.tasks() >= options.scheduler.tasks_max) {
     return fail(Code::busy, "too many tasks are under way", "submit again later");
   }
   if (find_task(spec.id) != nullptr) return fail(Code::already_exists, "that task is here already");
-  PHASE_TRY(Entry escrow, take_credits({TransferKind::escrow, user_account(spec.owner),
-                                        escrow_account(spec.id), spec.bid, spec.id}));
-  batch.entries.push_back(std::move(escrow));
+  if (!free) {
+    PHASE_TRY(Entry escrow, take_credits({TransferKind::escrow, user_account(spec.owner),
+                                          escrow_account(spec.id), spec.bid, spec.id}));
+    batch.entries.push_back(std::move(escrow));
+  }
   auto live = std::make_unique<LiveTask>();
   live->row.spec = spec;
   live->row.updated = spec.submitted;
   live->spec = std::make_shared<const Spec>(std::move(spec));
   live->module = std::move(module);
+  if (free) {
+    live->connection.emplace();
+    connecting.insert(live->spec->id);
+  }
   batch.tasks.push_back(live->row);
   const auto added = scheduler.add(live->spec->id, std::move(need), now, deadline);
   PHASE_CHECK(added);
@@ -240,6 +252,8 @@ void Coordinator::State::pay(LiveTask& task, Batch& batch) {
 
 void Coordinator::State::finish(LiveTask& task, TaskState end, std::string reason) {
   const TaskId id = task.spec->id;
+  Batch batch;
+  if (task.connection) close_connection(task, end, reason, batch);
   for (const RunId left : scheduler.remove(id)) {
     const auto found = runs.find(left);
     if (found == runs.end()) continue;
@@ -257,7 +271,6 @@ void Coordinator::State::finish(LiveTask& task, TaskState end, std::string reaso
                              world.clock.now(), world.clock.now_utc());
     }
   }
-  Batch batch;
   pay(task, batch);
   task.row.state = end;
   task.row.reason = std::move(reason);

@@ -61,13 +61,17 @@ struct NodeView {
   std::vector<TaskId> tasks;  ///< that run on it now
   std::uint64_t completed = 0, failed = 0, disputes = 0;
   Credits bond = 0, earned = 0;
+  bool internet_active = false;  ///< of a session of a connect_only task on it
 };
 
 /// Something that happened to a node. Kept in memory, since the coordinator began.
 struct NodeActivity {
   UtcTime at;
-  std::string event;   ///< joined, gone, draining, breaker_open, breaker_half_open, breaker_closed
-  std::string detail;  ///< why it is gone; which breaker, and what it says; or empty
+  std::string event;   ///< joined, gone, draining, breaker_open, breaker_half_open, breaker_closed,
+                       ///< task_connected, task_cleared
+  std::string detail;  ///< why; which breaker, and what it says; or empty
+  TaskId task = {};    ///< of the last two: the connect_only task,
+  std::string session = {};  ///< and its session
 };
 /// Of each node, the newest.
 inline constexpr std::size_t kActivityKept = 50;
@@ -136,6 +140,23 @@ struct TaskFilter {
 struct NodeFilter {
   std::optional<UserId> owner;
   std::string status, region, type;
+};
+
+// ── Sessions of connect_only tasks ───────────────────────────────────────────────────────────────
+
+struct SessionView {
+  ConnectSession session;
+  /// Its client was heard of within ConnectOptions::active_within, and its node is connected.
+  bool internet_active = false;
+};
+struct StartedSession {
+  SessionView view;
+  std::string token;  ///< shown once
+};
+/// What a gateway has to know (spec/gateway.md §4).
+struct GatewaySession {
+  ConnectSession session;
+  std::vector<std::string> rules;  ///< of its policy as it is now; for allowlist_domains only
 };
 
 // ── The fleet ────────────────────────────────────────────────────────────────────────────────────
@@ -218,6 +239,30 @@ class Fleet {
   [[nodiscard]] virtual Task<Result<PageOf<TaskView>>> tasks(TaskFilter filter, Page page) = 0;
   [[nodiscard]] virtual Task<Result<std::vector<RunReceipt>>> receipts(
       TaskId id, std::optional<UserId> by) = 0;
+
+  /// Errors: Code::not_found also for another owner's, invalid_argument (no connect_only task),
+  /// already_exists (it has a live one, or is over), unavailable (no node was found yet).
+  [[nodiscard]] virtual Task<Result<StartedSession>> start_session(TaskId task, Tunnel tunnel,
+                                                                   UserId by) = 0;
+  enum class SessionAsk : std::uint8_t { look, heartbeat, stop };
+  /// To stop twice is no error. Errors: Code::not_found also for another requester's,
+  /// already_exists (heartbeat of one that is over).
+  [[nodiscard]] virtual Task<Result<SessionView>> ask_session(std::string id, SessionAsk ask,
+                                                              UserId by) = 0;
+  /// Live ones on one node. Errors: Code::not_found also for another owner's.
+  [[nodiscard]] virtual Task<Result<std::vector<GatewaySession>>> gateway_sessions(
+      NodeName node, std::optional<UserId> by) = 0;
+
+  /// Rules as they were given; kept as parse_rule spells them. Live sessions follow it.
+  /// Errors: Code::invalid_argument (id, rules), busy (at a limit).
+  [[nodiscard]] virtual Task<Result<DestinationPolicy>> put_policy(DestinationPolicy policy) = 0;
+  [[nodiscard]] virtual Task<Result<DestinationPolicy>> policy(std::string id, UserId owner) = 0;
+  /// What was removed. Errors: Code::not_found; already_exists (a task that is not over needs it).
+  [[nodiscard]] virtual Task<Result<DestinationPolicy>> remove_policy(std::string id,
+                                                                      UserId owner) = 0;
+  /// By id.
+  [[nodiscard]] virtual Task<Result<PageOf<DestinationPolicy>>> policies(UserId owner,
+                                                                         Page page) = 0;
 
   [[nodiscard]] virtual ClusterStats stats() const = 0;
   [[nodiscard]] virtual std::vector<SeriesPoint> series() const = 0;

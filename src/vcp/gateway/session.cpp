@@ -1,72 +1,22 @@
 #include "vcp/gateway/session.h"
 
 #include <algorithm>
-#include <charconv>
 #include <limits>
 #include <optional>
 #include <set>
 
-#include <boost/asio/ip/address.hpp>
 #include <boost/json/parse.hpp>
 
 namespace phase::vcp::gateway {
 namespace {
 
 namespace json = boost::json;
-namespace ip = boost::asio::ip;
 
 constexpr std::size_t kDepthMax = 8;
 constexpr std::uint64_t kSecondsMax = std::numeric_limits<std::uint64_t>::max() / 1'000;
 
-std::string lower(std::string_view text) {
-  std::string out(text);
-  for (char& c : out) {
-    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
-  }
-  return out;
-}
-
-bool is_digits(std::string_view text) {
-  return !text.empty() && std::ranges::all_of(text, [](char c) { return c >= '0' && c <= '9'; });
-}
-
-bool is_label(std::string_view text) {
-  return !text.empty() && text.size() <= kLabelBytesMax && std::ranges::all_of(text, [](char c) {
-    return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-' || c == '_';
-  });
-}
-
-/// Of lower case. A last label of digits, or 0x..., is what resolvers read as a number.
-bool is_name(std::string_view host) {
-  if (host.empty() || host.size() > kHostBytesMax) return false;
-  std::string_view rest = host;
-  while (true) {
-    const std::size_t dot = rest.find('.');
-    const std::string_view label = rest.substr(0, dot);
-    if (!is_label(label)) return false;
-    if (dot == std::string_view::npos) return !is_digits(label) && !label.starts_with("0x");
-    rest.remove_prefix(dot + 1);
-  }
-}
-
 tl::unexpected<Error> bad(std::string what) {
   return fail(Code::malformed, std::move(what));
-}
-
-/// A host, in the one spelling that is compared. Errors: Code::malformed.
-Result<Destination> parse_host(std::string_view text) {
-  Destination out;
-  boost::system::error_code error;
-  const ip::address address = ip::make_address(std::string(text), error);
-  if (!error && text.find('%') == std::string_view::npos) {
-    out.host = address.to_string();
-    out.is_address = true;
-    return out;
-  }
-  out.host = lower(text);
-  if (out.host.ends_with('.')) out.host.pop_back();
-  if (!is_name(out.host)) return bad("the destination's host is no name and no address");
-  return out;
 }
 
 const json::string* text_in(const json::object& from, std::string_view name, std::size_t max) {
@@ -88,10 +38,8 @@ Result<json::value> parse_json(std::string_view text) {
 
 Result<Egress> parse_egress(const json::object& from) {
   const json::string* const word = text_in(from, "egress_profile", kSessionIdBytesMax);
-  for (const Egress egress :
-       {Egress::allowlist_domains, Egress::protocol_limited, Egress::metered_general_egress}) {
-    if (word != nullptr && view(*word) == egress_name(egress)) return egress;
-  }
+  const auto egress = word == nullptr ? std::nullopt : egress_of(view(*word));
+  if (egress) return *egress;
   return bad("egress_profile is allowlist_domains, protocol_limited or metered_general_egress");
 }
 
@@ -123,14 +71,9 @@ Result<std::vector<std::string>> parse_rules(const json::object& from) {
   if (list->size() > kDestinationsMax) return bad("allowed_destinations has more than 256 rules");
   for (const json::value& one : *list) {
     const json::string* const text = one.if_string();
-    std::string_view rule = text == nullptr ? std::string_view{} : view(*text);
-    const bool wild = rule.starts_with("*.");
-    if (wild) rule.remove_prefix(2);
-    const auto host = parse_host(rule);
-    if (!host || (wild && host->is_address)) {
-      return bad("allowed_destinations: a rule is a host, or *.suffix");
-    }
-    out.push_back((wild ? "*." : "") + host->host);
+    auto rule = parse_rule(text == nullptr ? std::string_view{} : view(*text));
+    if (!rule) return bad("allowed_destinations: " + rule.error().message);
+    out.push_back(*std::move(rule));
   }
   return out;
 }
@@ -190,51 +133,10 @@ Result<Session> parse_session(const json::value& value) {
 
 }  // namespace
 
-std::string_view egress_name(Egress egress) noexcept {
-  switch (egress) {
-    case Egress::allowlist_domains:
-      return "allowlist_domains";
-    case Egress::protocol_limited:
-      return "protocol_limited";
-    case Egress::metered_general_egress:
-      return "metered_general_egress";
-  }
-  return "";
-}
-
-std::string Destination::text() const {
-  const bool v6 = host.find(':') != std::string::npos;
-  return (v6 ? "[" + host + "]" : host) + ":" + std::to_string(port);
-}
-
-Result<Destination> parse_destination(std::string_view text) {
-  const std::size_t colon = text.rfind(':');
-  if (colon == std::string_view::npos) return bad("a destination is host:port");
-  std::string_view host = text.substr(0, colon);
-  const std::string_view port = text.substr(colon + 1);
-  const bool brackets = host.starts_with('[') && host.ends_with(']');
-  if (brackets) host = host.substr(1, host.size() - 2);
-  if (brackets != (host.find(':') != std::string_view::npos)) {
-    return bad("an IPv6 address stands in brackets, nothing else does");
-  }
-  PHASE_TRY(Destination out, parse_host(host));
-  const char* const end = port.data() + port.size();
-  const auto [at, error] = std::from_chars(port.data(), end, out.port);
-  if (!is_digits(port) || error != std::errc() || at != end || out.port == 0) {
-    return bad("the destination's port is 1 to 65535");
-  }
-  return out;
-}
-
 bool Session::allows(const Destination& destination) const {
   if (egress == Egress::metered_general_egress) return true;
   if (egress == Egress::protocol_limited) return !destination.is_address;
-  return std::ranges::any_of(allowed, [&destination](std::string_view rule) {
-    if (!rule.starts_with("*.")) return rule == destination.host;
-    if (destination.is_address) return false;
-    const std::string_view host = destination.host;
-    return host == rule.substr(2) || host.ends_with(rule.substr(1));
-  });
+  return named_by(allowed, destination);
 }
 
 Result<std::vector<Session>> parse_sessions(std::string_view text) {

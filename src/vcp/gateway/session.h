@@ -12,6 +12,7 @@
 #include "base/bytes.h"
 #include "base/clock.h"
 #include "base/hash.h"
+#include "vcp/task/connect.h"
 
 namespace phase::vcp::gateway {
 
@@ -20,33 +21,9 @@ inline constexpr std::size_t kHandshakeBytesMax = 4_KiB;
 /// A whole document, and what stands in it.
 inline constexpr std::size_t kSessionsBytesMax = 4_MiB;
 inline constexpr std::size_t kSessionsMax = 10'000;
-inline constexpr std::size_t kDestinationsMax = 256;
-inline constexpr std::size_t kSessionIdBytesMax = 128;
+inline constexpr std::size_t kSessionIdBytesMax = kConnectIdBytesMax;
 inline constexpr std::size_t kSessionTokenBytesMax = 256;
-inline constexpr std::size_t kSessionMbpsMax = 10'000;
-/// A name of the DNS (RFC 1035 §2.3.4), and a part of it.
-inline constexpr std::size_t kHostBytesMax = 253;
-inline constexpr std::size_t kLabelBytesMax = 63;
-
-/// Where a session may lead.
-enum class Egress : std::uint8_t {
-  allowlist_domains,      ///< to hosts that a rule names
-  protocol_limited,       ///< to any host that is named, not given as an address
-  metered_general_egress  ///< anywhere
-};
-[[nodiscard]] std::string_view egress_name(Egress egress) noexcept;
-
-struct Destination {
-  std::string host;  ///< lower case, no dot at its end; an IPv6 address without brackets
-  std::uint16_t port = 0;
-  bool is_address = false;  ///< IPv4 with four numbers, or IPv6
-
-  [[nodiscard]] std::string text() const;
-  friend bool operator==(const Destination&, const Destination&) = default;
-};
-/// "host:port", "192.0.2.1:443", "[2001:db8::1]:443". Refuses what resolvers take for an address
-/// though it is not written as one ("127.1", "0x7f000001"). Errors: Code::malformed.
-[[nodiscard]] Result<Destination> parse_destination(std::string_view text);
+inline constexpr std::uint64_t kSessionMbpsMax = kConnectMbpsMax;
 
 struct Session {
   std::string id;

@@ -136,7 +136,8 @@ void Scheduler::refresh(Node& node) {
     node.ordered = order_.insert({node.key, node.index}).second;
   }
   for (auto& [key, of] : classes_) {
-    if (of.stuck && fits(node, of.need)) of.stuck = false;
+    const bool taken = of.need.alone && node.holds_alone;
+    if (of.stuck && !taken && fits(node, of.need)) of.stuck = false;
   }
 }
 
@@ -206,7 +207,8 @@ bool Scheduler::untried(const Node& node, const Waiting& task) const {
 }
 
 bool Scheduler::eligible(const Node& node, const Waiting& task, bool again) const {
-  return node.free() && !holds(task.engaged, node.facts.name) && (again || untried(node, task)) &&
+  return node.free() && !(task.need.alone && node.holds_alone) &&
+         !holds(task.engaged, node.facts.name) && (again || untried(node, task)) &&
          fits(node, task.need);
 }
 

@@ -18,7 +18,7 @@ std::string class_key(const Need& need) {
   const Requirements& wants = need.requirements;
   std::string out = need.node_type + '\n' + wants.region + '\n';
   for (const std::uint64_t part :
-       {std::uint64_t{wants.gpu}, std::uint64_t{wants.allow_peers},
+       {std::uint64_t{wants.gpu}, std::uint64_t{wants.allow_peers}, std::uint64_t{need.alone},
         std::uint64_t{wants.health_min_permille}, wants.bandwidth_kbps_min, wants.latency_us_max,
         std::uint64_t{wants.cpu_cores}, wants.memory_mb}) {
     out += std::to_string(part) + ' ';
@@ -123,6 +123,7 @@ Scheduler::Waiting* Scheduler::end_run(RunId id) {
   if (at != by_name_.end() && nodes_[at->second]->running > 0) {
     Node& node = *nodes_[at->second];
     --node.running;
+    if (run.task->need.alone) node.holds_alone = false;
     refresh(node);
   }
   return run.task;
@@ -232,19 +233,32 @@ bool Scheduler::place(Waiting& task, Instant now, std::vector<Decision>& out) {
     return false;
   }
   Node& node = *nodes_[*chosen];
+  ++task.attempts;
+  const RunId run = put_run(task, node, now);
+  out.emplace_back(Place{run, task.id, node.facts.name, task.attempts});
+  return true;
+}
+
+RunId Scheduler::put_run(Waiting& task, Node& node, Instant now) {
   const RunId run = ++last_run_;
   task.live.push_back(run);
   task.engaged.push_back(node.facts.name);
-  ++task.attempts;
   ++node.running;
+  node.holds_alone = node.holds_alone || task.need.alone;
   refresh(node);
   const auto longest = std::chrono::seconds(task.need.requirements.max_execution_seconds);
-  const auto lease =
-      timers_.emplace(now + longest + limits_.lease_slack, Timer{TimerKind::lease, run, {}});
+  const auto lease = timers_.emplace(now + task.need.waits + longest + limits_.lease_slack,
+                                     Timer{TimerKind::lease, run, {}});
   runs_.emplace(run, Run{&task, node.facts.name, lease});
-  out.emplace_back(Place{run, task.id, node.facts.name, task.attempts});
   if (!wants_more(task)) unqueue(task);
-  return true;
+  return run;
+}
+
+std::optional<RunId> Scheduler::adopt(const TaskId& id, const NodeName& name, Instant now) {
+  Waiting* task = find(id);
+  const auto node = by_name_.find(name);
+  if (task == nullptr || node == by_name_.end() || !wants_more(*task)) return std::nullopt;
+  return put_run(*task, *nodes_[node->second], now);
 }
 
 /// One place for the first tasks of a class that can have one. Those that only wait for a node they

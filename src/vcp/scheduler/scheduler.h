@@ -54,6 +54,8 @@ struct PlaceableNode {
 struct Need {
   Requirements requirements;
   std::string node_type;  ///< "compute"; empty: any. A node of type "any" fits everything.
+  bool alone = false;     ///< no other such run on its node
+  Duration waits{0};      ///< a run may wait so long before it begins; its lease is longer by that
 };
 
 using RunId = std::uint64_t;
@@ -118,6 +120,9 @@ class Scheduler {
   /// Errors: Code::busy at tasks_max; Code::already_exists.
   [[nodiscard]] Result<void> add(const TaskId& task, Need need, Instant now,
                                  std::optional<Instant> deadline);
+  /// A run that was placed in an earlier life goes on. Nothing when the node is not there, or the
+  /// task wants none. Whether the node has a place for it is not asked.
+  [[nodiscard]] std::optional<RunId> adopt(const TaskId& task, const NodeName& node, Instant now);
   /// Ends a task whatever its state; returns the runs that were live, which are over now.
   std::vector<RunId> remove(const TaskId& task);
   [[nodiscard]] std::size_t tasks() const noexcept { return tasks_.size(); }
@@ -181,6 +186,7 @@ class Scheduler {
   void fire(const Timer& timer, std::vector<Decision>& out);
   [[nodiscard]] bool place_one(const std::string& key, Instant now, std::vector<Decision>& out);
   [[nodiscard]] bool place(Waiting& task, Instant now, std::vector<Decision>& out);
+  RunId put_run(Waiting& task, Node& node, Instant now);
 
   Random& random_;
   const SchedulerLimits limits_;

@@ -194,6 +194,15 @@ Task<Result<std::vector<RunRow>>> DatabaseJournal::runs(TaskId id) {
   co_return out;
 }
 
+Task<Result<std::optional<ConnectSession>>> DatabaseJournal::session(std::string id) {
+  const std::shared_ptr<State> state = state_;
+  const std::function<Result<std::optional<ConnectSession>>()> read = [&] {
+    return state->tables.session(id);
+  };
+  auto out = co_await in_pool(state->thread, read);
+  co_return out;
+}
+
 Task<Result<TaskPage>> DatabaseJournal::tasks(TaskQuery query) {
   const std::shared_ptr<State> state = state_;
   const std::function<Result<TaskPage>()> read = [&] { return state->tables.tasks(query); };

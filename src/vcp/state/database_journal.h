@@ -66,6 +66,7 @@ class DatabaseJournal final : public Journal {
   [[nodiscard]] Task<Result<std::optional<TaskRow>>> task(TaskId id) override;
   [[nodiscard]] Task<Result<std::vector<RunRow>>> runs(TaskId id) override;
   [[nodiscard]] Task<Result<TaskPage>> tasks(TaskQuery query) override;
+  [[nodiscard]] Task<Result<std::optional<ConnectSession>>> session(std::string id) override;
   [[nodiscard]] Task<Result<std::vector<Entry>>> entries(std::string account,
                                                          std::uint64_t sequence,
                                                          std::size_t limit) override;

@@ -64,16 +64,21 @@ struct Batch {
   std::vector<TaskRow> tasks;
   std::vector<RunRow> runs;
   std::vector<Entry> entries;
+  std::vector<ConnectSession> sessions;
+  std::vector<DestinationPolicy> policies;  ///< one without rules goes
   [[nodiscard]] bool empty() const noexcept {
-    return nodes.empty() && tasks.empty() && runs.empty() && entries.empty();
+    return nodes.empty() && tasks.empty() && runs.empty() && entries.empty() && sessions.empty() &&
+           policies.empty();
   }
 };
 
-/// What a coordinator begins with. Only tasks that are not final, with their runs.
+/// What a coordinator begins with. Only tasks that are not final, with their runs and sessions.
 struct Loaded {
   std::vector<NodeRow> nodes;
   std::vector<TaskRow> tasks;
   std::vector<RunRow> runs;
+  std::vector<ConnectSession> sessions;     ///< by the time they began
+  std::vector<DestinationPolicy> policies;  ///< all
   Book book;                                               ///< the whole chain was checked
   std::uint64_t completed = 0, failed = 0, cancelled = 0;  ///< tasks that are final
 };
@@ -107,6 +112,7 @@ class Journal {
   [[nodiscard]] virtual Task<Result<std::optional<TaskRow>>> task(TaskId id) = 0;
   [[nodiscard]] virtual Task<Result<std::vector<RunRow>>> runs(TaskId id) = 0;
   [[nodiscard]] virtual Task<Result<TaskPage>> tasks(TaskQuery query) = 0;
+  [[nodiscard]] virtual Task<Result<std::optional<ConnectSession>>> session(std::string id) = 0;
   /// Entries of one account (empty: all) after `sequence`, oldest first.
   [[nodiscard]] virtual Task<Result<std::vector<Entry>>> entries(std::string account,
                                                                  std::uint64_t sequence,

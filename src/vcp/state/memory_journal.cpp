@@ -12,6 +12,12 @@ void MemoryJournal::append(Batch batch) {
   }
   for (RunRow& row : batch.runs) runs_[row.task].insert_or_assign(row.attempt, row);
   std::ranges::move(batch.entries, std::back_inserter(entries_));
+  for (ConnectSession& row : batch.sessions) sessions_.insert_or_assign(row.id, row);
+  for (DestinationPolicy& row : batch.policies) {
+    const std::pair key(row.owner, row.id);
+    policies_.erase(key);
+    if (!row.rules.empty()) policies_.emplace(key, std::move(row));
+  }
 }
 
 Task<Result<Loaded>> MemoryJournal::load() {
@@ -28,6 +34,12 @@ Task<Result<Loaded>> MemoryJournal::load() {
     if (found == runs_.end()) continue;
     for (const auto& [attempt, run] : found->second) out.runs.push_back(run);
   }
+  for (const auto& [id, row] : sessions_) {
+    const auto of = tasks_.find(row.task);
+    if (of != tasks_.end() && !is_final(of->second.state)) out.sessions.push_back(row);
+  }
+  std::ranges::stable_sort(out.sessions, {}, [](const auto& row) { return row.created.unix_ms; });
+  for (const auto& [key, row] : policies_) out.policies.push_back(row);
   for (const Entry& entry : entries_) PHASE_CO_TRY_VOID(out.book.take(entry));
   co_return out;
 }
@@ -49,6 +61,12 @@ Task<Result<std::vector<RunRow>>> MemoryJournal::runs(TaskId id) {
     for (const auto& [attempt, row] : found->second) out.push_back(row);
   }
   co_return out;
+}
+
+Task<Result<std::optional<ConnectSession>>> MemoryJournal::session(std::string id) {
+  const auto found = sessions_.find(id);
+  if (found == sessions_.end()) co_return std::optional<ConnectSession>{};
+  co_return std::optional<ConnectSession>{found->second};
 }
 
 Task<Result<TaskPage>> MemoryJournal::tasks(TaskQuery query) {

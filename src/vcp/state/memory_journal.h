@@ -18,6 +18,7 @@ class MemoryJournal final : public Journal {
   [[nodiscard]] Task<Result<std::optional<TaskRow>>> task(TaskId id) override;
   [[nodiscard]] Task<Result<std::vector<RunRow>>> runs(TaskId id) override;
   [[nodiscard]] Task<Result<TaskPage>> tasks(TaskQuery query) override;
+  [[nodiscard]] Task<Result<std::optional<ConnectSession>>> session(std::string id) override;
   [[nodiscard]] Task<Result<std::vector<Entry>>> entries(std::string account,
                                                          std::uint64_t sequence,
                                                          std::size_t limit) override;
@@ -34,6 +35,8 @@ class MemoryJournal final : public Journal {
   std::vector<TaskId> order_;
   std::map<TaskId, std::map<std::uint32_t, RunRow>> runs_;
   std::vector<Entry> entries_;
+  std::map<std::string, ConnectSession> sessions_;
+  std::map<std::pair<UserId, std::string>, DestinationPolicy> policies_;
 };
 
 }  // namespace phase::vcp

@@ -7,6 +7,27 @@ namespace {
 
 constexpr std::uint64_t kVersion = 1;
 
+void encode_connect(const ConnectWish& wish, CborWriter& writer) {
+  writer.array(4).uint(wish.seconds).uint(wish.mbps);
+  writer.uint(static_cast<std::uint64_t>(wish.egress)).text(wish.policy);
+}
+
+Result<ConnectWish> decode_connect(CborReader& reader) {
+  PHASE_TRY(const std::uint64_t parts, reader.array());
+  if (parts != 4) return fail(Code::malformed, "a task row with another wish to connect");
+  ConnectWish out;
+  PHASE_TRY(out.seconds, reader.uint());
+  PHASE_TRY(out.mbps, reader.uint());
+  PHASE_TRY(const std::uint64_t egress, reader.uint());
+  if (egress > static_cast<std::uint64_t>(Egress::metered_general_egress)) {
+    return fail(Code::malformed, "a task row with an egress of a newer program");
+  }
+  out.egress = static_cast<Egress>(egress);
+  PHASE_TRY(const std::string_view policy, reader.text());
+  out.policy = policy;
+  return out;
+}
+
 }  // namespace
 
 Bytes encode_spec(const Spec& spec) {
@@ -22,9 +43,13 @@ Bytes encode_spec(const Spec& spec) {
   writer.uint(6).uint(wants.latency_us_max);
   writer.uint(7).array(2).uint(wants.cpu_cores).uint(wants.memory_mb);
   writer.uint(8).text(wants.region);
-  writer.uint(9).bytes(job::encode(job::Job(spec.work.job)));
+  if (!spec.connect) writer.uint(9).bytes(job::encode(job::Job(spec.work.job)));
   if (wants.deadline) writer.uint(10).uint(wants.deadline->unix_ms);
   if (wants.allow_peers) writer.uint(11).boolean(true);
+  if (spec.connect) {
+    writer.uint(12);
+    encode_connect(*spec.connect, writer);
+  }
   return writer.take();
 }
 
@@ -57,13 +82,15 @@ Result<void> decode_spec(ByteView bytes, Spec& spec) {
   PHASE_TRY(at, map.required(8));
   PHASE_TRY(const std::string_view region, at->text());
   wants.region = region;
-  PHASE_TRY(at, map.required(9));
-  PHASE_TRY(const ByteView encoded, at->bytes());
-  PHASE_TRY(job::Job work, job::decode(encoded));
-  if (!std::holds_alternative<job::WasmJob>(work)) {
-    return fail(Code::malformed, "a task row with a job of another kind");
+  const bool runs = map.optional(9);
+  if (runs) {
+    PHASE_TRY(const ByteView encoded, reader.bytes());
+    PHASE_TRY(job::Job work, job::decode(encoded));
+    if (!std::holds_alternative<job::WasmJob>(work)) {
+      return fail(Code::malformed, "a task row with a job of another kind");
+    }
+    spec.work.job = std::get<job::WasmJob>(std::move(work));
   }
-  spec.work.job = std::get<job::WasmJob>(std::move(work));
   if (map.optional(10)) {
     PHASE_TRY(const std::uint64_t deadline, reader.uint());
     wants.deadline = UtcTime{deadline};
@@ -72,6 +99,13 @@ Result<void> decode_spec(ByteView bytes, Spec& spec) {
   if (map.optional(11)) {
     PHASE_TRY(wants.allow_peers, reader.boolean());
     if (!wants.allow_peers) return fail(Code::malformed, "a task row that says what it leaves out");
+  }
+  spec.connect.reset();
+  if (map.optional(12)) {
+    PHASE_TRY(spec.connect, decode_connect(reader));
+  }
+  if (runs == spec.connect.has_value()) {
+    return fail(Code::malformed, "a task row with a job and a wish to connect, or with neither");
   }
   PHASE_TRY_VOID(map.close());
   return reader.finish();

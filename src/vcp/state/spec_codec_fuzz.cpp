@@ -9,7 +9,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     const phase::Bytes again = phase::vcp::encode_spec(spec);
     phase::vcp::Spec second;
     PHASE_CHECK(phase::vcp::decode_spec(again, second));
-    PHASE_CHECK(second.requirements == spec.requirements && second.work.job == spec.work.job);
+    PHASE_CHECK(second.requirements == spec.requirements && second.work.job == spec.work.job &&
+                second.connect == spec.connect);
   }
   return 0;
 }

@@ -10,7 +10,7 @@ namespace {
 
 // Placeholders and types are those that PostgreSQL knows too. A step is never changed once a state
 // may have taken it: what should be otherwise is a step of its own.
-constexpr std::array<const char*, 3> kSchema = {R"sql(
+constexpr std::array<const char*, 4> kSchema = {R"sql(
 CREATE TABLE nodes (
   name TEXT NOT NULL PRIMARY KEY,
   owner TEXT NOT NULL,
@@ -113,6 +113,34 @@ CREATE TABLE runs_3 (
 INSERT INTO runs_3 SELECT * FROM runs;
 DROP TABLE runs;
 ALTER TABLE runs_3 RENAME TO runs;
+)sql",
+                                                R"sql(
+CREATE TABLE connect_sessions (
+  id TEXT NOT NULL PRIMARY KEY,
+  task TEXT NOT NULL,
+  node TEXT NOT NULL,
+  requester TEXT NOT NULL,
+  tunnel BIGINT NOT NULL,
+  seconds BIGINT NOT NULL,
+  mbps BIGINT NOT NULL,
+  egress BIGINT NOT NULL,
+  policy TEXT NOT NULL,
+  token_sha256 BLOB NOT NULL,
+  state BIGINT NOT NULL,
+  created BIGINT NOT NULL,
+  expires BIGINT NOT NULL,
+  heard BIGINT NOT NULL,
+  ended BIGINT,
+  reason TEXT NOT NULL
+);
+CREATE INDEX connect_sessions_of_task ON connect_sessions (task, created);
+CREATE TABLE destination_policies (
+  owner TEXT NOT NULL,
+  id TEXT NOT NULL,
+  rules TEXT NOT NULL,
+  updated BIGINT NOT NULL,
+  PRIMARY KEY (owner, id)
+);
 )sql"};
 
 constexpr std::string_view kTaskColumns =
@@ -276,7 +304,7 @@ Result<void> Tables::prepare() {
   PHASE_TRY(get_task_, database_.prepare(select(kTaskColumns, "FROM tasks WHERE id = $1")));
   PHASE_TRY(get_runs_,
             database_.prepare(select(kRunColumns, "FROM runs WHERE task = $1 ORDER BY attempt")));
-  return {};
+  return prepare_connect();
 }
 
 Result<void> Tables::write(const std::vector<Batch>& batches) {
@@ -286,6 +314,8 @@ Result<void> Tables::write(const std::vector<Batch>& batches) {
     for (const TaskRow& row : batch.tasks) PHASE_TRY_VOID(put(row));
     for (const RunRow& row : batch.runs) PHASE_TRY_VOID(put(row));
     for (const Entry& entry : batch.entries) PHASE_TRY_VOID(put(entry));
+    for (const ConnectSession& row : batch.sessions) PHASE_TRY_VOID(put(row));
+    for (const DestinationPolicy& row : batch.policies) PHASE_TRY_VOID(put(row));
     put_since_pruned_ += batch.tasks.size();
   }
   if (put_since_pruned_ >= prune_every_) PHASE_TRY_VOID(prune());
@@ -309,6 +339,8 @@ Result<void> Tables::prune() {
        {"INSERT INTO pruned SELECT state, count(*) FROM tasks WHERE state >= 2 AND number <= $1 "
         "GROUP BY state ON CONFLICT (state) DO UPDATE SET tasks = pruned.tasks + excluded.tasks",
         "DELETE FROM runs WHERE task IN (SELECT id FROM tasks WHERE state >= 2 AND number <= $1)",
+        "DELETE FROM connect_sessions WHERE task IN (SELECT id FROM tasks WHERE state >= 2 AND "
+        "number <= $1)",
         "DELETE FROM tasks WHERE state >= 2 AND number <= $1"}) {
     PHASE_TRY(sql::Statement change, database_.prepare(sql));
     change.bind(until);
@@ -453,6 +485,7 @@ Result<Loaded> Tables::load() {
   PHASE_TRY(out.nodes, nodes());
   PHASE_TRY_VOID(replay(out.book));
   PHASE_TRY_VOID(load_open(out));
+  PHASE_TRY_VOID(load_sessions(out));
   const auto count = [this](TaskState state) -> Result<std::uint64_t> {
     const std::string of = " WHERE state = " + std::to_string(static_cast<int>(state));
     PHASE_TRY(const std::uint64_t kept, database_.integer("SELECT count(*) FROM tasks" + of));

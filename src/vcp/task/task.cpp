@@ -11,8 +11,8 @@ constexpr std::array<std::string_view, 6> kTypes = {"federated_learning", "zk_pr
                                                     "connect_only",       "feen_connectivity"};
 constexpr std::array<std::string_view, 5> kTaskStates = {"pending", "running", "completed",
                                                          "failed", "cancelled"};
-constexpr std::array<std::string_view, 7> kRunStates = {
-    "assigned", "running", "committed", "verified", "refuted", "failed", "superseded"};
+constexpr std::array<std::string_view, 8> kRunStates = {
+    "assigned", "running", "committed", "verified", "refuted", "failed", "superseded", "ended"};
 
 bool in_name(char c) {
   return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' ||

@@ -16,6 +16,7 @@
 #include "base/hash.h"
 #include "identity/identity.h"
 #include "protocol/job/job.h"
+#include "vcp/task/connect.h"
 
 namespace phase::vcp {
 
@@ -78,9 +79,36 @@ struct Spec {
   UserId owner;
   TaskType type = TaskType::wasm_execution;
   Requirements requirements;
-  Work work;
+  Work work;                           ///< of all but connect_only
+  std::optional<ConnectWish> connect;  ///< of connect_only: nothing is run
   Credits bid = 0;  ///< held in escrow from submission to the end
   UtcTime submitted;
+};
+
+/// A session of a connect_only task with the gateway beside a node.
+struct ConnectSession {
+  std::string id;  ///< a UUID
+  TaskId task;
+  NodeName node;
+  UserId requester;  ///< who owns the task
+  Tunnel tunnel = Tunnel::mtls;
+  ConnectWish wish;
+  Sha256 token;  ///< of the session token, which is kept nowhere
+  SessionState state = SessionState::active;
+  UtcTime created, expires;  ///< `expires` in whole seconds
+  UtcTime heard;             ///< its start, or the last heartbeat of its client
+  std::optional<UtcTime> ended;
+  std::string reason;  ///< of the end
+  friend bool operator==(const ConnectSession&, const ConnectSession&) = default;
+};
+
+/// Where sessions of allowlist_domains may lead.
+struct DestinationPolicy {
+  UserId owner;
+  std::string id;                  ///< with the owner the key
+  std::vector<std::string> rules;  ///< 1 … kDestinationsMax, as parse_rule spells them
+  UtcTime updated;
+  friend bool operator==(const DestinationPolicy&, const DestinationPolicy&) = default;
 };
 
 /// Final are completed, failed and cancelled; a task is in exactly one of them, with a reason.
@@ -98,7 +126,8 @@ enum class RunState : std::uint8_t {
   verified,   ///< receipt verified and, in a quorum, equal to the majority
   refuted,    ///< another result than the majority's, and than what the coordinator computed itself
   failed,     ///< no result; the reason says why
-  superseded  ///< not needed any more
+  superseded,  ///< not needed any more
+  ended        ///< of connect_only: its session is over; there is nothing to verify
 };
 [[nodiscard]] std::string_view run_state_name(RunState state) noexcept;
 
