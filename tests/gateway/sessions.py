@@ -1,5 +1,5 @@
-"""Sessions as their requesters, nodes and gateways have them: a coordinator, its nodes and a gateway
-beside each as processes; a task of connect_only, its session, what the gateway lets through."""
+"""Sessions as their requesters, nodes and gateways have them: a coordinator, its nodes and gateways
+beside them as processes; a task of connect_only, its session, what the gateway lets through."""
 
 import pathlib
 import signal
@@ -14,7 +14,8 @@ from fleet_lab import LabTest, wait_until  # noqa: E402
 from gateway import Client, Gateway, Server, echo  # noqa: E402
 from lab import LabError  # noqa: E402
 
-SECONDS = {"CONNECT_SESSION_MONITOR_INTERVAL_SECONDS": "1", "CONNECT_SESSION_NODE_LOST_SECONDS": "2"}
+SECONDS = {"CONNECT_SESSION_MONITOR_INTERVAL_SECONDS": "1",
+           "CONNECT_SESSION_NODE_LOST_SECONDS": "2"}
 POLICY = "/api/v1/destination-policies/test"
 
 
@@ -78,15 +79,14 @@ class Sessions(LabTest):
 
     def relay(self, gateway, started):
         """A client that talks through the gateway, as soon as that has heard of the session."""
-        line, client = wait_until("the gateway knows the session", lambda: self.let_in(
-            self.answer(gateway, started)))
-        self.assertEqual(line, "OK\n")
+        def let_in():
+            self.call(started, "heartbeat")
+            line, client = self.answer(gateway, started)
+            return client if line == "OK\n" else None
+
+        client = wait_until("the gateway knows the session", let_in)
         self.talk(client)
         return client
-
-    @staticmethod
-    def let_in(answered):
-        return answered if answered[0] == "OK\n" else None
 
     def talk(self, client):
         client.socket.sendall(b"over the gateway")
@@ -133,9 +133,9 @@ class Sessions(LabTest):
         self.lab.ask("DELETE", POLICY)
 
     def test_a_session_expires_by_time_and_by_silence(self):
-        self.begin("gate", CONNECT_SESSION_SILENCE_SECONDS="4")
+        self.begin("gate", CONNECT_SESSION_SILENCE_SECONDS="5")
         gateway = self.gateway("gate")
-        for seconds, reason in ((8, "its time was up"), (300, "nothing was heard of its client")):
+        for seconds, reason in ((12, "its time was up"), (300, "nothing was heard of its client")):
             task = self.submit(seconds, egress_profile="metered_general_egress")
             started = self.start(task)
             client = self.relay(gateway, started)

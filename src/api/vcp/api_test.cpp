@@ -371,13 +371,11 @@ TEST_F(ApiTest, ANodesActivityIsItsOwners) {
 TEST_F(ApiTest, WhatIsNotBuiltSaysSo) {
   start();
   const std::string ada = sign_up("ada");
-  for (const char* path : {"/api/v1/proofs/verify", "/api/v1/connect-sessions/start"}) {
-    const Got got = ask("POST", path, "{}", ada);
-    EXPECT_EQ(got.status, 501) << path;
-    EXPECT_EQ(got.text("error"), "not_implemented");
-    EXPECT_NE(got.text("message").find("not available yet"), std::string::npos);
-  }
-  for (const char* type : {"federated_learning", "zk_proof", "connect_only", "feen_connectivity"}) {
+  const Got got = ask("POST", "/api/v1/proofs/verify", "{}", ada);
+  EXPECT_EQ(got.status, 501);
+  EXPECT_EQ(got.text("error"), "not_implemented");
+  EXPECT_NE(got.text("message").find("not available yet"), std::string::npos);
+  for (const char* type : {"federated_learning", "zk_proof", "feen_connectivity"}) {
     std::string task{kTask};
     task.replace(task.find("wasm_execution"), std::strlen("wasm_execution"), type);
     EXPECT_EQ(ask("POST", "/api/v1/tasks", task, ada).status, 501) << type;
@@ -386,6 +384,63 @@ TEST_F(ApiTest, WhatIsNotBuiltSaysSo) {
   proven.replace(proven.rfind("false"), 5, "true");
   EXPECT_EQ(ask("POST", "/api/v1/tasks", proven, ada).status, 501);
   EXPECT_EQ(fleet_.submissions, 0U);
+}
+
+// ── Sessions ──
+
+TEST_F(ApiTest, ASessionIsItsRequestersAndItsGatewayGetsNoToken) {
+  start();
+  const std::string ada = sign_up("ada"), bob = sign_up("bob");
+  ASSERT_EQ(ask("POST", "/api/v1/nodes", kNode, bob).status, 201);
+  std::string wish{kTask};
+  wish.erase(wish.find(R"("wasm_module")"), std::strlen(R"("wasm_module":"AGFzbQEAAAA=",)"));
+  wish.replace(wish.find("wasm_execution"), std::strlen("wasm_execution"), "connect_only");
+  const std::string task = ask("POST", "/api/v1/tasks", wish, ada).text("task_id");
+  const std::string start = R"({"task_id":")" + task + R"("})";
+  const std::string reads = key(ada, R"("tasks:read")"), writes = key(ada, R"("tasks:write")");
+  EXPECT_EQ(ask("POST", "/api/v1/connect-sessions/start", start, bob).status, 404);
+  EXPECT_EQ(ask("POST", "/api/v1/connect-sessions/start", start, reads).status, 403);
+  EXPECT_EQ(ask("POST", "/api/v1/connect-sessions/start", R"({"task_id":"x"})", ada).status, 422);
+  const Got begun = ask("POST", "/api/v1/connect-sessions/start", start, writes);
+  ASSERT_EQ(begun.status, 201) << begun.body;
+  const json::object session = begun.json().as_object().at("session").as_object();
+  EXPECT_EQ(session.at("tunnel_protocol").as_string(), "mtls");
+  EXPECT_EQ(session.at("ended_at"), nullptr);
+  const std::string token = begun.text("session_token");
+  EXPECT_EQ(token.size(), 67U);
+  const std::string path =
+      "/api/v1/connect-sessions/" + std::string(session.at("session_id").as_string());
+  EXPECT_EQ(get(path, reads).status, 200);
+  EXPECT_EQ(get(path, bob).status, 404);
+  EXPECT_EQ(get(path).status, 401);
+  EXPECT_EQ(ask("POST", path + "/heartbeat", "", reads).status, 403);
+  EXPECT_EQ(ask("POST", path + "/heartbeat", "", writes).status, 200);
+
+  const std::string gateway = key(bob, R"("nodes:read")");
+  const Got shown = get("/api/v1/nodes/n-1/gateway-sessions", gateway);
+  ASSERT_EQ(shown.status, 200) << shown.body;
+  EXPECT_EQ(shown.body.find(token), std::string::npos);
+  const json::value one = shown.json().as_object().at("sessions").as_array().at(0);
+  EXPECT_EQ(one.at("session_token_sha256").as_string(), sha256(as_bytes(token)).hex());
+  EXPECT_EQ(get("/api/v1/nodes/n-1/gateway-sessions", ada).status, 404);
+  EXPECT_EQ(get("/api/v1/nodes/n-1/gateway-sessions", key(bob, R"("tasks:read")")).status, 403);
+  const Got over = ask("POST", path + "/stop", "", writes);
+  EXPECT_EQ(over.text("status"), "ended");
+}
+
+TEST_F(ApiTest, PoliciesAreTheirOwners) {
+  start();
+  const std::string ada = sign_up("ada"), bob = sign_up("bob");
+  const std::string path = "/api/v1/destination-policies/docs";
+  EXPECT_EQ(ask("PUT", path, R"({"allowed_destinations":["example.org"]})", ada).status, 200);
+  EXPECT_EQ(ask("PUT", path, R"({"allowed_destinations":"example.org"})", ada).status, 422);
+  EXPECT_EQ(get(path, ada).json().at("allowed_destinations").as_array().size(), 1U);
+  EXPECT_EQ(get("/api/v1/destination-policies", ada).json().as_array().size(), 1U);
+  EXPECT_EQ(get("/api/v1/destination-policies", bob).json().as_array().size(), 0U);
+  EXPECT_EQ(get(path, bob).status, 404);
+  EXPECT_EQ(ask("DELETE", path, "", bob).status, 404);
+  EXPECT_EQ(ask("DELETE", path, "", ada).text("policy_id"), "docs");
+  EXPECT_EQ(get(path, ada).status, 404);
 }
 
 // ── Once, and not too often ──

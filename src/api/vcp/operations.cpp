@@ -263,10 +263,10 @@ void add_connect(List& all) {
                                         start_connect_session, {made(shapes::started_session())}),
                               shapes::session_start()),
                         "tasks:write"));
-  all.push_back(session(operation(get, base + "/{session_id}", "getConnectSession", "connect",
-                                  "One's session", get_connect_session,
-                                  {ok(shapes::connect_session())}),
-                        "tasks:read"));
+  all.push_back(
+      session(operation(get, base + "/{session_id}", "getConnectSession", "connect",
+                        "One's session", get_connect_session, {ok(shapes::connect_session())}),
+              "tasks:read"));
   all.push_back(session(operation(post, base + "/{session_id}/heartbeat", "connectHeartbeat",
                                   "connect", "Say that its client is there", beat_connect_session,
                                   {ok(shapes::connect_session())}),
@@ -275,16 +275,16 @@ void add_connect(List& all) {
                                   "connect", "End it, and with it its task", stop_connect_session,
                                   {ok(shapes::connect_session())}),
                         "tasks:write"));
-  all.push_back(session(operation(get, "/api/v1/nodes/{node_id}/gateway-sessions",
-                                  "gatewaySessions", "connect",
-                                  "What the gateway beside one's node lets through",
-                                  gateway_sessions, {ok(shapes::gateway_sessions())}),
-                        "nodes:read"));
+  all.push_back(
+      session(operation(get, "/api/v1/nodes/{node_id}/gateway-sessions", "gatewaySessions",
+                        "connect", "What the gateway beside one's node lets through",
+                        gateway_sessions, {ok(shapes::gateway_sessions())}),
+              "nodes:read"));
   const std::string policies = "/api/v1/destination-policies";
-  Operation list = session(operation(get, policies, "listPolicies", "connect",
-                                     "One's destination policies, by id", list_policies,
-                                     {ok(Schema::array(shapes::policy()))}),
-                           "tasks:read");
+  Operation list = session(
+      operation(get, policies, "listPolicies", "connect", "One's destination policies, by id",
+                list_policies, {ok(Schema::array(shapes::policy()))}),
+      "tasks:read");
   list.query = paged();
   all.push_back(std::move(list));
   all.push_back(session(operation(get, policies + "/{policy_id}", "getPolicy", "connect",
@@ -296,11 +296,10 @@ void add_connect(List& all) {
                                         put_policy, {ok(shapes::policy())}),
                               shapes::new_policy()),
                         "tasks:write"));
-  all.push_back(
-      session(operation(remove, policies + "/{policy_id}", "removePolicy", "connect",
-                        "Remove a policy that no task needs", remove_policy,
-                        {ok(shapes::texts("PolicyGone", {"message", "policy_id"}))}),
-              "tasks:write"));
+  all.push_back(session(operation(remove, policies + "/{policy_id}", "removePolicy", "connect",
+                                  "Remove a policy that no task needs", remove_policy,
+                                  {ok(shapes::texts("PolicyGone", {"message", "policy_id"}))}),
+                        "tasks:write"));
 }
 
 /// Published paths whose work comes later.

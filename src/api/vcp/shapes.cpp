@@ -230,10 +230,10 @@ Schema task_submission() {
 }
 
 Schema session_start() {
-  return Schema::object(
-      "ConnectSessionStart",
-      {{"task_id", Schema::text(36, 36).form(Schema::Form::uuid)},
-       optional("tunnel_protocol", tunnels().about("mtls when left out; kept and shown, no more"))});
+  return Schema::object("ConnectSessionStart",
+                        {{"task_id", Schema::text(36, 36).form(Schema::Form::uuid)},
+                         optional("tunnel_protocol",
+                                  tunnels().about("mtls when left out; kept and shown, no more"))});
 }
 
 Schema new_policy() {
@@ -337,15 +337,15 @@ Schema registered_node() {
 
 Schema activity() {
   const Schema one = Schema::object(
-      "NodeEvent", {{"event", Schema::words({"joined", "gone", "draining", "breaker_open",
-                                             "breaker_half_open", "breaker_closed",
-                                             "task_connected", "task_cleared"})},
-                    {"at", time()},
-                    {"detail", text().about("why; which breaker; or empty")},
-                    optional("task_id", text().about("of task_connected and task_cleared")),
-                    optional("task_type", text()),
-                    optional("session_id", text()),
-                    optional("cleared_at", time().about("of task_cleared"))});
+      "NodeEvent",
+      {{"event", Schema::words({"joined", "gone", "draining", "breaker_open", "breaker_half_open",
+                                "breaker_closed", "task_connected", "task_cleared"})},
+       {"at", time()},
+       {"detail", text().about("why; which breaker; or empty")},
+       optional("task_id", text().about("of task_connected and task_cleared")),
+       optional("task_type", text()),
+       optional("session_id", text()),
+       optional("cleared_at", time().about("of task_cleared"))});
   return Schema::object("NodeActivity", {{"events", Schema::array(one)}});
 }
 
@@ -423,14 +423,14 @@ Schema started_session() {
 }
 
 Schema gateway_sessions() {
-  const Schema one = Schema::object("GatewaySession",
-                                    {{"session_id", text()},
-                                     {"session_token_sha256", text().form(Schema::Form::sha256)},
-                                     {"egress_profile", egresses()},
-                                     {"destination_policy_id", text()},
-                                     {"allowed_destinations", Schema::array(text())},
-                                     {"bandwidth_limit_mbps", count()},
-                                     {"expires_at_epoch_seconds", count()}});
+  const Schema one =
+      Schema::object("GatewaySession", {{"session_id", text()},
+                                        {"session_token_sha256", text().form(Schema::Form::sha256)},
+                                        {"egress_profile", egresses()},
+                                        {"destination_policy_id", text()},
+                                        {"allowed_destinations", Schema::array(text())},
+                                        {"bandwidth_limit_mbps", count()},
+                                        {"expires_at_epoch_seconds", count()}});
   return Schema::object("GatewaySessions", {{"sessions", Schema::array(one)}});
 }
 

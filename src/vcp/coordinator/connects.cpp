@@ -69,7 +69,8 @@ Result<void> Coordinator::State::make_connect(const Submission& submission, Spec
     return wrong("requirements.allow_peers: false for connect_only: peers have no gateway");
   }
   if (submission.bid.value_or(0) != 0) {
-    return wrong("bid: 0 for connect_only: what a gateway relays is not verified, so it is not paid");
+    return wrong(
+        "bid: 0 for connect_only: what a gateway relays is not verified, so it is not paid");
   }
   PHASE_TRY(ConnectWish wish, read_connect_inputs(submission.inputs_json));
   if (wish.seconds > wants.max_execution_seconds) {
@@ -118,7 +119,8 @@ Result<ConnectSession> Coordinator::State::start_session(LiveTask& task, Tunnel 
     return fail(Code::unavailable, "node " + run.row.node + " is not connected now", "try again");
   }
   const UtcTime now = world.clock.now_utc();
-  if (!at.until) at.until = up_to_the_second(now.unix_ms + task.spec->connect->seconds * kSecond_ms);
+  if (!at.until)
+    at.until = up_to_the_second(now.unix_ms + task.spec->connect->seconds * kSecond_ms);
   ConnectSession session;
   session.id = world.random.uuid();
   session.task = id;
@@ -206,8 +208,7 @@ void Coordinator::State::lose_connection(LiveTask& task, const std::string& reas
 bool Coordinator::State::lost_to_sessions(const NodeName& name) {
   const FleetNode* node = find_node(name);
   if (node == nullptr || node->row.removed || node->row.rejected) return true;
-  return !node->online &&
-         world.clock.now() - node->away_since >= options.connect.node_lost_after;
+  return !node->online && world.clock.now() - node->away_since >= options.connect.node_lost_after;
 }
 
 /// Ends what is over by time, or because its node is gone.

@@ -15,9 +15,7 @@ constexpr std::uint64_t kSeconds = 600;
 
 class ConnectTest : public FleetTest {
  protected:
-  void add_gate(const NodeName& name) {
-    add_node(name, Manner::honest, "owner", "open_internet");
-  }
+  void add_gate(const NodeName& name) { add_node(name, Manner::honest, "owner", "open_internet"); }
   static Submission wish(std::uint64_t seconds = kSeconds,
                          const std::string& egress = "metered_general_egress") {
     Submission out;
@@ -318,8 +316,7 @@ TEST_F(ConnectTest, PoliciesAreCheckedKeptAndFollowed) {
     EXPECT_EQ(allow({bad}).error().code, Code::invalid_argument) << bad;
   }
   EXPECT_EQ(allow({}).error().code, Code::invalid_argument);
-  EXPECT_EQ(allow(std::vector<std::string>(257, "a.example")).error().code,
-            Code::invalid_argument);
+  EXPECT_EQ(allow(std::vector<std::string>(257, "a.example")).error().code, Code::invalid_argument);
   ASSERT_TRUE(allow({"example.org"}, "other"));
   EXPECT_FALSE(submit(wish(kSeconds, "allowlist_domains"), "asker")) << "that is another's";
   ASSERT_TRUE(allow({"example.org"}));
@@ -362,7 +359,10 @@ TEST_F(ConnectTest, RefusesWhatCannotBe) {
 /// Whatever happens in whatever order: no node has two sessions, a live session is that of a task
 /// that runs, and every task ends with a reason or a result.
 RC_GTEST_FIXTURE_PROP(ConnectTest, ANodeHasAtMostOneSessionWhateverHappens, ()) {
-  open();
+  CoordinatorOptions options;
+  options.node_tick = 60s;
+  options.series_every = 600s;
+  open(options);
   const std::vector<NodeName> gates = {"a", "b", "c"};
   for (const NodeName& name : gates) add_gate(name);
   std::vector<TaskId> tasks;
@@ -383,7 +383,7 @@ RC_GTEST_FIXTURE_PROP(ConnectTest, ANodeHasAtMostOneSessionWhateverHappens, ()) 
         if (away.erase(node) == 1) come(node);
         break;
       case 3:
-        open();
+        open(options);
         away = {gates.begin(), gates.end()};
         break;
       case 4:

@@ -94,9 +94,9 @@ Result<std::uint64_t> whole(const json::object& from, std::string_view name, std
 }  // namespace
 
 Result<ConnectWish> read_connect_inputs(std::string_view inputs_json) {
-  constexpr std::array<std::string_view, 6> kKnown = {
-      "session_id",           "requester_id",   "duration_seconds",
-      "bandwidth_limit_mbps", "egress_profile", "destination_policy_id"};
+  constexpr std::array<std::string_view, 6> kKnown = {"session_id",       "requester_id",
+                                                      "duration_seconds", "bandwidth_limit_mbps",
+                                                      "egress_profile",   "destination_policy_id"};
   boost::system::error_code error;
   const json::value parsed = json::parse(inputs_json, error, {}, {.max_depth = 32});
   const json::object* from = error ? nullptr : parsed.if_object();

@@ -15,9 +15,9 @@ namespace phase::vcp {
 [[nodiscard]] Result<void> take_wasm_inputs(std::string_view inputs_json, Work& work);
 
 /// The `inputs` of a connect_only task: duration_seconds, bandwidth_limit_mbps, egress_profile,
-/// destination_policy_id, and nothing else but session_id and requester_id, which must be texts of 1
-/// to kConnectIdBytesMax bytes and say nothing: the coordinator makes sessions and knows who asks.
-/// Errors: Code::invalid_argument naming the field.
+/// destination_policy_id, and nothing else but session_id and requester_id, which must be texts of
+/// 1 to kConnectIdBytesMax bytes and say nothing: the coordinator makes sessions and knows who
+/// asks. Errors: Code::invalid_argument naming the field.
 [[nodiscard]] Result<ConnectWish> read_connect_inputs(std::string_view inputs_json);
 
 /// The longest JSON text of inputs.

@@ -32,10 +32,10 @@ Result<DestinationPolicy> Coordinator::State::keep_policy(DestinationPolicy poli
   for (std::string& rule : policy.rules) {
     auto spelled = parse_rule(rule);
     if (!spelled) {
-      return fail(Code::invalid_argument,
-                  "allowed_destinations: \"" + printable(rule, 64) + "\": " +
-                      spelled.error().message,
-                  "example.org, *.example.org or 192.0.2.1, without a port");
+      return fail(
+          Code::invalid_argument,
+          "allowed_destinations: \"" + printable(rule, 64) + "\": " + spelled.error().message,
+          "example.org, *.example.org or 192.0.2.1, without a port");
     }
     rule = *std::move(spelled);
   }

@@ -231,7 +231,7 @@ struct Coordinator::State final : SessionSink, PeerSink, std::enable_shared_from
   std::map<std::pair<UserId, std::string>, DestinationPolicy> policies;
   std::size_t policy_bytes = 0;
   std::optional<Instant> next_sweep;
-  std::map<Sha256, double> means;                          // seconds of runs, by module
+  std::map<Sha256, double> means;  // seconds of runs, by module
   bool pumping = false;
 
   std::deque<FleetEvent> waiting_events, events;

@@ -179,7 +179,8 @@ Result<void> Coordinator::State::accept(Spec spec, std::shared_ptr<const Bytes> 
   }
   Batch batch;
   const bool free = spec.connect.has_value();
-  if (spec.bid == 0 && !free) return fail(Code::invalid_argument, "a task without a bid pays nobody");
+  if (spec.bid == 0 && !free)
+    return fail(Code::invalid_argument, "a task without a bid pays nobody");
   if (scheduler.tasks() >= options.scheduler.tasks_max) {
     return fail(Code::busy, "too many tasks are under way", "submit again later");
   }

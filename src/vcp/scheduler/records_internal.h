@@ -12,7 +12,7 @@ struct Scheduler::Node {
   std::size_t index = 0;
   std::uint32_t running = 0;
   bool holds_alone = false;  // a run of a task that wants to be the only such one
-  std::uint64_t key = 0;  // in order_
+  std::uint64_t key = 0;     // in order_
   bool ordered = false;
 
   [[nodiscard]] std::uint32_t places() const { return facts.probing ? 1 : facts.slots; }

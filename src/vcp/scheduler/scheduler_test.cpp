@@ -1,5 +1,7 @@
 #include "vcp/scheduler/scheduler.h"
 
+#include <algorithm>
+
 #include <gtest/gtest.h>
 #include <rapidcheck/gtest.h>
 
@@ -380,6 +382,56 @@ TEST_F(SchedulerTest, WeightedFollowsHealthAndLeavesNobodyOut) {
   }
   EXPECT_GT(count["good"], 1'600);
   EXPECT_GT(count["poor"], 100);
+}
+
+TEST_F(SchedulerTest, ARunThatWantsToBeAloneIsTheOnlySuchOneOnItsNode) {
+  put(node("a"));
+  Need wants = need();
+  wants.alone = true;
+  add("t", wants);
+  add("u", wants);
+  add("plain");
+  const auto placed = places();
+  ASSERT_EQ(placed.size(), 2U) << "beside it there is room for others";
+  const bool first = placed[0].task == "t" || placed[1].task == "t";
+  const auto is_plain = [](const Place& place) { return place.task == "plain"; };
+  EXPECT_EQ(std::ranges::count_if(placed, is_plain), 1);
+  put(node("a", 600));
+  EXPECT_TRUE(places().empty()) << "news of the node make no room";
+  for (const Place& place : placed) {
+    if (!is_plain(place)) scheduler_.run_finished(place.run);
+  }
+  const auto next = places();
+  ASSERT_EQ(next.size(), 1U);
+  EXPECT_EQ(next[0].task, first ? "u" : "t");
+}
+
+TEST_F(SchedulerTest, ARunOfAnEarlierLifeGoesOnWhereItIs) {
+  PlaceableNode away = node("a");
+  away.available = false;
+  put(away);
+  put(node("b"));
+  Need wants = need();
+  wants.alone = true;
+  wants.waits = 100s;
+  add("t", wants);
+  EXPECT_FALSE(scheduler_.adopt("t", "nowhere", now_));
+  EXPECT_FALSE(scheduler_.adopt("nothing", "a", now_));
+  const auto run = scheduler_.adopt("t", "a", now_);
+  ASSERT_TRUE(run);
+  EXPECT_FALSE(scheduler_.adopt("t", "b", now_)) << "it has its node";
+  EXPECT_TRUE(places().empty());
+  put(node("a"));
+  add("u", wants);
+  const auto placed = places();
+  ASSERT_EQ(placed.size(), 1U);
+  EXPECT_EQ(placed[0].node, "b");
+  now_ = now_ + 60s + SchedulerLimits{}.lease_slack + 99s;
+  EXPECT_TRUE(places().empty());
+  EXPECT_TRUE(others_.empty());
+  now_ = now_ + 1s;
+  places();
+  EXPECT_EQ(others_.size(), 2U) << "both leases end";
 }
 
 TEST_F(SchedulerTest, AProbingNodeRunsOneAtATime) {

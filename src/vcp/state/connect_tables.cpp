@@ -128,8 +128,8 @@ Result<void> Tables::load_sessions(Loaded& out) {
 }
 
 Result<std::optional<ConnectSession>> Tables::session(const std::string& id) {
-  PHASE_TRY(sql::Statement query, database_.prepare(std::string(kSessionColumns) +
-                                                    "WHERE connect_sessions.id = $1"));
+  PHASE_TRY(sql::Statement query,
+            database_.prepare(std::string(kSessionColumns) + "WHERE connect_sessions.id = $1"));
   query.bind(id);
   PHASE_TRY(const bool there, query.step());
   if (!there) return std::optional<ConnectSession>{};

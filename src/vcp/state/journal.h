@@ -77,8 +77,8 @@ struct Loaded {
   std::vector<NodeRow> nodes;
   std::vector<TaskRow> tasks;
   std::vector<RunRow> runs;
-  std::vector<ConnectSession> sessions;     ///< by the time they began
-  std::vector<DestinationPolicy> policies;  ///< all
+  std::vector<ConnectSession> sessions;                    ///< by the time they began
+  std::vector<DestinationPolicy> policies;                 ///< all
   Book book;                                               ///< the whole chain was checked
   std::uint64_t completed = 0, failed = 0, cancelled = 0;  ///< tasks that are final
 };

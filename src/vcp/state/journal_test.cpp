@@ -47,6 +47,30 @@ RunRow run_row(const TaskId& id, std::uint32_t attempt) {
   return row;
 }
 
+TaskRow connect_row(const TaskId& id, const UserId& owner) {
+  TaskRow row;
+  row.spec.id = id;
+  row.spec.owner = owner;
+  row.spec.type = TaskType::connect_only;
+  row.spec.submitted = row.updated = kNow;
+  row.spec.connect = ConnectWish{600, 20, Egress::protocol_limited, "docs"};
+  return row;
+}
+
+ConnectSession session_row(const std::string& id, const TaskId& task) {
+  ConnectSession row;
+  row.id = id;
+  row.task = task;
+  row.node = "gate";
+  row.requester = "u";
+  row.tunnel = Tunnel::quic;
+  row.wish = {600, 20, Egress::protocol_limited, "docs"};
+  row.token = sha256(as_bytes("cs_1"));
+  row.created = row.heard = kNow;
+  row.expires = UtcTime{kNow.unix_ms + 600'000};
+  return row;
+}
+
 NodeRow node_row(const NodeName& name) {
   NodeRow row;
   row.name = name;
@@ -69,6 +93,9 @@ Entry grant(Book& book, const UserId& user, Credits amount) {
 }
 
 enum class Kind : std::uint8_t { memory, sqlite, postgres };
+
+constexpr const char* kNotInVersionTwo =
+    "DROP TABLE connect_sessions; DROP TABLE destination_policies";
 
 class JournalTest : public LoopTest, public testing::WithParamInterface<Kind> {
  protected:
@@ -100,12 +127,14 @@ class JournalTest : public LoopTest, public testing::WithParamInterface<Kind> {
       auto server = sql::Postgres::connect(url_);
       ASSERT_TRUE(server);
       ASSERT_TRUE(server->execute(change));
+      ASSERT_TRUE(server->execute(kNotInVersionTwo));
       ASSERT_TRUE(server->execute("UPDATE schema_versions SET version = 2 WHERE part = 'fleet'"));
       return;
     }
     auto file = sql::Database::open(folder_ / "fleet.db");
     ASSERT_TRUE(file);
     ASSERT_TRUE(file->execute(change));
+    ASSERT_TRUE(file->execute(kNotInVersionTwo));
     ASSERT_TRUE(file->execute("PRAGMA user_version = 2"));
   }
   std::string url_;
@@ -174,6 +203,48 @@ TEST_P(JournalTest, GivesBackWhatWasAppended) {
     EXPECT_EQ(second->next, 0U);
     const auto entries = co_await journal->entries("user:v", 0, 10);
     EXPECT_TRUE(entries && entries->size() == 1 && (*entries)[0].transfer.amount == 50);
+  });
+}
+
+TEST_P(JournalTest, GivesBackSessionsAndPolicies) {
+  auto journal = open();
+  Batch batch;
+  batch.tasks = {connect_row("t1", "u"), connect_row("t2", "u")};
+  batch.tasks[1].state = TaskState::completed;
+  batch.sessions = {session_row("s1", "t1"), session_row("s2", "t1"), session_row("s3", "t2")};
+  batch.sessions[1].created.unix_ms += 5;
+  batch.policies = {{"u", "docs", {"example.org", "*.example.net"}, kNow},
+                    {"u", "old", {"192.0.2.1"}, kNow},
+                    {"v", "docs", {"::1"}, kNow}};
+  keep(*journal, batch);
+  ConnectSession over = batch.sessions[0];
+  over.state = SessionState::expired;
+  over.heard.unix_ms += 7;
+  over.ended = over.expires;
+  over.reason = "its time was up";
+  Batch later;
+  later.sessions = {over};
+  later.policies = {{"u", "docs", {"example.com"}, UtcTime{kNow.unix_ms + 1}},
+                    {"u", "old", {}, {}}};
+  keep(*journal, later);
+  if (GetParam() != Kind::memory) {
+    journal.reset();
+    journal = open();
+  }
+  play([&]() -> Task<void> {
+    const auto loaded = co_await journal->load();
+    EXPECT_TRUE(loaded) << loaded.error().text();
+    if (!loaded) co_return;
+    EXPECT_EQ(loaded->tasks.size(), 1U);
+    EXPECT_EQ(loaded->tasks[0].spec.connect, batch.tasks[0].spec.connect);
+    EXPECT_EQ(loaded->sessions, (std::vector<ConnectSession>{over, batch.sessions[1]}))
+        << "of tasks that are not over, oldest first";
+    EXPECT_EQ(loaded->policies,
+              (std::vector<DestinationPolicy>{later.policies[0], batch.policies[2]}));
+    const auto one = co_await journal->session("s3");
+    EXPECT_TRUE(one && *one && **one == batch.sessions[2]) << "one of a task that is over";
+    const auto none = co_await journal->session("s9");
+    EXPECT_TRUE(none && !*none);
   });
 }
 
@@ -326,6 +397,7 @@ TEST_P(BothDatabasesTest, OldFinalTasksGoWithTheirRunsAndAreStillCounted) {
     TaskRow row = task_row("t" + std::to_string(i), "u");
     if (i != 0) row.state = i % 2 == 0 ? TaskState::completed : TaskState::failed;
     batch.runs.push_back(run_row(row.spec.id, 1));
+    batch.sessions.push_back(session_row("s" + std::to_string(i), row.spec.id));
     batch.tasks.push_back(std::move(row));
     journal->append(std::move(batch));
     play([&]() -> Task<void> {
@@ -347,6 +419,10 @@ TEST_P(BothDatabasesTest, OldFinalTasksGoWithTheirRunsAndAreStillCounted) {
     EXPECT_TRUE(gone && gone->empty());
     const auto kept = co_await journal->runs("t19");
     EXPECT_TRUE(kept && kept->size() == 1);
+    const auto forgotten = co_await journal->session("s1");
+    EXPECT_TRUE(forgotten && !*forgotten) << "it goes with its task";
+    const auto known = co_await journal->session("s19");
+    EXPECT_TRUE(known && *known);
   });
 }
 

@@ -1,4 +1,5 @@
-// connect.h — what a connect_only task asks for: a way through a gateway beside a node, for a while.
+// connect.h — what a connect_only task asks for: a way through a gateway beside a node, for a
+// while.
 #pragma once
 
 #include <array>
@@ -20,7 +21,7 @@ struct ConnectWish {
   std::uint64_t seconds = 0;  ///< 1 … kTaskSecondsMax, from the start of the first session
   std::uint64_t mbps = 0;     ///< 1 … kConnectMbpsMax, each way
   Egress egress = Egress::allowlist_domains;
-  std::string policy;  ///< the owner's; it must be there for allowlist_domains, else it says nothing
+  std::string policy;  ///< the owner's; must be there for allowlist_domains, else says nothing
   friend bool operator==(const ConnectWish&, const ConnectWish&) = default;
 };
 

@@ -81,7 +81,7 @@ struct Spec {
   Requirements requirements;
   Work work;                           ///< of all but connect_only
   std::optional<ConnectWish> connect;  ///< of connect_only: nothing is run
-  Credits bid = 0;  ///< held in escrow from submission to the end
+  Credits bid = 0;                     ///< held in escrow from submission to the end
   UtcTime submitted;
 };
 
