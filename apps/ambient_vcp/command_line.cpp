@@ -162,6 +162,9 @@ void add_gateway(CLI::App& app, CommandLine& out) {
   verb.add_option("--sessions-url", to.sessions_url, "That address instead; asked every 5 seconds");
   verb.add_option("--api-key", to.api_key, "For it: of the node's owner, scope nodes:read")
       ->envname("VCP_API_KEY");
+  verb.add_option("--announce", to.announce,
+                  "HOST:PORT where clients reach this gateway, told to the coordinator; their "
+                  "sessions show it");
   add_coordinator_ca(verb, to.coordinator_ca);
   verb.add_option("--connect-timeout-seconds", to.connect_seconds,
                   "To reach a destination (default 5)")

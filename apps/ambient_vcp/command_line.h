@@ -70,6 +70,7 @@ struct GatewayFlags {
   std::filesystem::path sessions_file;
   std::string sessions_url;              ///< instead of the file
   std::string api_key;                   ///< for it; --api-key, else VCP_API_KEY
+  std::string announce;                  ///< told to it: where clients reach this gateway
   std::filesystem::path coordinator_ca;  ///< for it, PEM
   std::filesystem::path tls_certificate, tls_key;
   bool allow_private = false;

@@ -26,7 +26,7 @@ constexpr Duration kUrlEvery = 5s;
 struct Source {
   std::optional<gateway::SessionFile> file;
   std::optional<http_client::Url> url;
-  std::string api_key;
+  std::string api_key, announce;
   std::shared_ptr<const http_client::Trust> trust;
 };
 
@@ -76,6 +76,14 @@ Result<Source> source_of(const GatewayFlags& flags) {
                 "VCP_API_KEY=vcp_..., with the scope nodes:read");
   }
   out.api_key = flags.api_key;
+  if (!flags.announce.empty()) {
+    const auto where = vcp::parse_destination(flags.announce);
+    if (!where) {
+      return fail(Code::invalid_argument, "--announce is no host:port: " + where.error().message,
+                  "--announce gate.example.org:7000");
+    }
+    out.announce = where->text();
+  }
   PHASE_TRY(out.trust, coordinator_trust(flags.coordinator_ca));
   return out;
 }
@@ -120,9 +128,11 @@ class GatewayDaemon {
     if (source_.file) co_return source_.file->read();
     http_client::Url url = *source_.url;
     std::string key = source_.api_key;
+    std::string announce = source_.announce;
     auto trust = source_.trust;
-    auto out = co_await gateway::fetch_sessions(context_.get_executor(), std::move(url),
-                                                std::move(key), std::move(trust));
+    auto out =
+        co_await gateway::fetch_sessions(context_.get_executor(), std::move(url), std::move(key),
+                                         std::move(announce), std::move(trust));
     co_return out;
   }
 

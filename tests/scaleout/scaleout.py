@@ -12,12 +12,13 @@ import sys
 import unittest
 
 SOURCE = pathlib.Path(os.environ.get("PHASE_SOURCE") or pathlib.Path(__file__).resolve().parents[2])
-sys.path[:0] = [str(SOURCE / "tests" / "operate"), str(SOURCE / "tests" / "postgres")]
+sys.path[:0] = [str(SOURCE / "tests" / folder) for folder in ("operate", "postgres", "gateway")]
 
 from fleet_lab import AMBIENT, HEARTBEAT_MS, LabTest, wait_until  # noqa: E402
 from lab import LabError  # noqa: E402
 from ports import free_port  # noqa: E402
 from demo_vcp import sign_in  # noqa: E402
+from session_steps import SessionSteps  # noqa: E402
 import server  # noqa: E402
 
 DEATHS = int(os.environ.get("PHASE_DEATHS", "6"))  # of leaders under load
@@ -29,7 +30,7 @@ def slow(seed):
 
 
 @unittest.skipIf(server.programs() is None, "PostgreSQL is not installed")
-class ScaleOut(LabTest):
+class ScaleOut(SessionSteps, LabTest):
     def setUp(self):
         super().setUp()
         self.database = server.Server()
@@ -125,6 +126,25 @@ class ScaleOut(LabTest):
         for one in accepted:
             self.assertEqual(lab.finish(one)["status"], "completed")
         self.check_ledger(accepted)
+
+    def test_a_session_outlives_the_leader_that_began_it(self):
+        lab = self.lab
+        self.begin()
+        self.add_gate("gate", url=self.url("a", "b"))
+        self.allow("127.0.0.1")
+        gateway = self.gateway("gate")  # asks b, whoever leads
+        task = self.submit()
+        started = self.start_session(task)
+        client = self.relay(gateway, started)
+        self.assertEqual(lab.stop("a", signal.SIGKILL), -signal.SIGKILL)
+        self.assertEqual(self.leads("b"), 2)
+        self.assertEqual(self.call(started)["status"], "active")
+        self.talk(client)
+        wait_until("its node is there, and its client",
+                   lambda: self.call(started, "heartbeat")["internet_active"])
+        self.assertEqual(self.call(started, "stop")["status"], "ended")
+        self.assertTrue(client.gone())
+        self.assertEqual(lab.task(task["task_id"])["status"], "completed")
 
     def test_the_leader_knows_whose_request_was_handed_on(self):
         lab = self.lab

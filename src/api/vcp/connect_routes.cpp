@@ -43,7 +43,9 @@ Task<Result<http::Reply>> stop_connect_session(Call& call) {
 Task<Result<http::Reply>> gateway_sessions(Call& call) {
   NodeName node = call.parameter(0);
   std::optional<UserId> by = call.by();
-  auto found = co_await call.fleet().gateway_sessions(std::move(node), std::move(by));
+  std::string address = call.query("address");
+  auto found =
+      co_await call.fleet().gateway_sessions(std::move(node), std::move(by), std::move(address));
   PHASE_CO_TRY_VOID(found);
   json::array out;
   for (const GatewaySession& one : *found) out.push_back(gateway_session_json(one));

@@ -207,14 +207,15 @@ Task<Result<SessionView>> MemoryFleet::ask_session(std::string id, SessionAsk as
       session.ended = clock_.now_utc();
       session.reason = "stopped";
     }
-    SessionView out{session, session.state == SessionState::active};
+    SessionView out{session, session.state == SessionState::active, {}};
     co_return out;
   }
   co_return fail(Code::not_found, "there is no such session");
 }
 
 Task<Result<std::vector<GatewaySession>>> MemoryFleet::gateway_sessions(NodeName name,
-                                                                        std::optional<UserId> by) {
+                                                                        std::optional<UserId> by,
+                                                                        std::string) {
   for (const NodeView& node : nodes_) {
     if (node.registration.name != name || (by && *by != node.owner)) continue;
     std::vector<GatewaySession> out;

@@ -38,7 +38,8 @@ class MemoryFleet final : public Fleet {
   Task<Result<StartedSession>> start_session(TaskId task, Tunnel tunnel, UserId by) override;
   Task<Result<SessionView>> ask_session(std::string id, SessionAsk ask, UserId by) override;
   Task<Result<std::vector<GatewaySession>>> gateway_sessions(NodeName node,
-                                                             std::optional<UserId> by) override;
+                                                             std::optional<UserId> by,
+                                                             std::string address) override;
   Task<Result<DestinationPolicy>> put_policy(DestinationPolicy policy) override;
   Task<Result<DestinationPolicy>> policy(std::string id, UserId owner) override;
   Task<Result<DestinationPolicy>> remove_policy(std::string id, UserId owner) override;

@@ -11,6 +11,7 @@ using enum http::Method;
 using List = std::vector<Operation>;
 
 constexpr std::size_t kCursorBytesMax = 256;
+constexpr std::size_t kAddressBytesMax = 300;
 
 Answer ok(Schema body, std::string about = "done") {
   return {200, std::move(about), std::move(body)};
@@ -275,11 +276,14 @@ void add_connect(List& all) {
                                   "connect", "End it, and with it its task", stop_connect_session,
                                   {ok(shapes::connect_session())}),
                         "tasks:write"));
-  all.push_back(
+  Operation gateway =
       session(operation(get, "/api/v1/nodes/{node_id}/gateway-sessions", "gatewaySessions",
                         "connect", "What the gateway beside one's node lets through",
                         gateway_sessions, {ok(shapes::gateway_sessions())}),
-              "nodes:read"));
+              "nodes:read");
+  gateway.query = {{"address", Schema::text(1, kAddressBytesMax),
+                    "host:port where clients reach the gateway; their sessions show it"}};
+  all.push_back(std::move(gateway));
   const std::string policies = "/api/v1/destination-policies";
   Operation list = session(
       operation(get, policies, "listPolicies", "connect", "One's destination policies, by id",

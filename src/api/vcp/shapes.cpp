@@ -410,6 +410,8 @@ Schema connect_session() {
        {"status", Schema::words({"active", "ended", "expired"})},
        {"internet_active",
         flag().about("a heartbeat came within 30 seconds, and the node is connected")},
+       {"gateway_address", maybe_text().about("host:port, of a gateway that asked within 30 "
+                                              "seconds and said so")},
        {"created_at", time()},
        {"expires_at", time()},
        {"last_heartbeat_at", time()},

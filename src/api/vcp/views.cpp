@@ -180,6 +180,7 @@ json::object session_json(const SessionView& view) {
           {"bandwidth_limit_mbps", session.wish.mbps},
           {"status", json::string(session_state_name(session.state))},
           {"internet_active", view.internet_active},
+          {"gateway_address", text_or_null(view.gateway_address)},
           {"created_at", utc_text(session.created)},
           {"expires_at", utc_text(session.expires)},
           {"last_heartbeat_at", utc_text(session.heard)},

@@ -81,6 +81,12 @@ Result<void> Coordinator::State::make_connect(const Submission& submission, Spec
                      "\", and allowlist_domains leads nowhere without one",
                  "PUT /api/v1/destination-policies/{policy_id} makes it");
   }
+  const auto own = static_cast<std::size_t>(std::ranges::count_if(
+      connecting, [&](const TaskId& id) { return tasks.at(id)->spec->owner == spec.owner; }));
+  if (own >= options.connect.tasks_of_owner_max) {
+    return fail(Code::busy, std::to_string(own) + " connect_only tasks of yours are under way",
+                "stop a session, or wait for its end");
+  }
   spec.connect = std::move(wish);
   return {};
 }
@@ -144,6 +150,7 @@ Result<ConnectSession> Coordinator::State::start_session(LiveTask& task, Tunnel 
   batch.tasks.push_back(task.row);
   append(std::move(batch));
   note(*node, "task_connected", {}, session.task, session.id);
+  world.log.info("session {} of task {} began on {}", session.id, id, session.node);
   tell_run(task, run.row);
   tell_task(task);
   const auto left = std::chrono::milliseconds(session.expires.unix_ms - now.unix_ms);
@@ -163,6 +170,7 @@ void Coordinator::State::end_session(LiveTask& task, SessionState how, std::stri
   if (FleetNode* node = find_node(session.node)) {
     note(*node, "task_cleared", session.reason, session.task, session.id);
   }
+  world.log.info("session {} is over: {}", session.id, session.reason);
   batch.sessions.push_back(session);
   of.past.push_back(std::move(session));
 }
@@ -270,8 +278,16 @@ bool Coordinator::State::internet_active(const ConnectSession& session) {
       std::chrono::duration_cast<std::chrono::milliseconds>(options.connect.active_within).count();
   const std::uint64_t now = world.clock.now_utc().unix_ms;
   return session.state == SessionState::active && node != nullptr && node->online &&
-         now < session.expires.unix_ms &&
          now < session.heard.unix_ms + static_cast<std::uint64_t>(within);
+}
+
+SessionView Coordinator::State::view(const ConnectSession& session) {
+  SessionView out{session, internet_active(session), {}};
+  const FleetNode* node = find_node(session.node);
+  if (node == nullptr || node->gateway.empty()) return out;
+  const Duration ago = world.clock.now() - node->gateway_asked;
+  if (ago < options.connect.gateway_within) out.gateway_address = node->gateway;
+  return out;
 }
 
 const ConnectSession* Coordinator::State::session_on(RunId run) const {
@@ -339,7 +355,7 @@ Task<Result<StartedSession>> Coordinator::start_session(TaskId id, Tunnel tunnel
   const std::string token = "cs_" + state->world.random.letters_and_digits(kSessionTokenLetters);
   PHASE_CO_TRY(ConnectSession session,
                state->start_session(*live, tunnel, sha256(as_bytes(token))));
-  StartedSession out{{session, state->internet_active(session)}, token};
+  StartedSession out{state->view(session), token};
   auto settled = co_await state->world.journal.settled();
   if (!settled) co_return fail(std::move(settled).error());
   co_return out;
@@ -367,7 +383,7 @@ Task<Result<SessionView>> Coordinator::ask_session(std::string id, SessionAsk as
       state->complete(*live, SessionState::ended, "stopped by its requester",
                       state->world.clock.now_utc());
     } else {
-      out = SessionView{session, state->internet_active(session)};
+      out = state->view(session);
     }
   }
   state->pump();
@@ -381,14 +397,21 @@ Task<Result<SessionView>> Coordinator::ask_session(std::string id, SessionAsk as
     co_return fail(Code::already_exists, "the session is over: " + (*kept)->reason,
                    "submit another connect_only task");
   }
-  SessionView over{**kept, false};
+  SessionView over{**kept, false, {}};
   co_return over;
 }
 
 Task<Result<std::vector<GatewaySession>>> Coordinator::gateway_sessions(NodeName name,
-                                                                        std::optional<UserId> by) {
+                                                                        std::optional<UserId> by,
+                                                                        std::string address) {
   const auto state = state_;
   PHASE_CO_TRY(FleetNode * node, state->owned(name, by));
+  if (!address.empty()) {
+    const auto where = parse_destination(address);
+    if (!where) co_return fail(Code::invalid_argument, "address: " + where.error().message);
+    node->gateway = where->text();
+    node->gateway_asked = state->world.clock.now();
+  }
   std::vector<GatewaySession> out;
   for (const RunId run : node->runs) {
     const ConnectSession* session = state->session_on(run);

@@ -54,10 +54,10 @@ class ConnectTest : public FleetTest {
     EXPECT_TRUE(out) << out.error().text();
     return out ? out->session : ConnectSession{};
   }
-  std::vector<GatewaySession> at_gateway(const NodeName& node) {
+  std::vector<GatewaySession> at_gateway(const NodeName& node, const std::string& address = {}) {
     std::vector<GatewaySession> out;
     play([&]() -> Task<void> {
-      const auto found = co_await coordinator_->gateway_sessions(node, "owner");
+      const auto found = co_await coordinator_->gateway_sessions(node, "owner", address);
       EXPECT_TRUE(found);
       if (found) out = *found;
     });
@@ -131,6 +131,13 @@ TEST_F(ConnectTest, ASessionLivesOnItsNodeAndEndsItsTask) {
   EXPECT_EQ(activity.at(1).event, "task_connected");
   EXPECT_EQ(activity.at(1).session, session.id);
   EXPECT_TRUE(ask(session.id, Fleet::SessionAsk::stop)) << "to stop twice is no error";
+  std::string stages;
+  for (const FleetEvent& event : coordinator_->events_after(0)) {
+    if (event.name != "task") continue;
+    EXPECT_EQ(event.owner, "asker");
+    stages += boost::json::parse(event.json).at("stage").as_string().c_str() + std::string("; ");
+  }
+  EXPECT_EQ(stages, "waiting for nodes; waiting for its session; connected; done; ");
   EXPECT_EQ(ask(session.id, Fleet::SessionAsk::heartbeat).error().code, Code::already_exists);
   EXPECT_EQ(start(id).error().code, Code::already_exists) << "the task is over";
 }
@@ -166,6 +173,24 @@ TEST_F(ConnectTest, SilenceEndsIt) {
   EXPECT_EQ(task(id).state, TaskState::completed);
 }
 
+TEST_F(ConnectTest, ItsRequesterLearnsWhereTheGatewayIs) {
+  open();
+  add_gate("gate");
+  const ConnectSession session = started(submitted());
+  EXPECT_EQ(ask(session.id)->gateway_address, "");
+  at_gateway("gate", "Gate.Example.org:7000");
+  EXPECT_EQ(ask(session.id)->gateway_address, "gate.example.org:7000");
+  at_gateway("gate");
+  pass(29s);
+  EXPECT_EQ(ask(session.id)->gateway_address, "gate.example.org:7000");
+  pass(1s);
+  EXPECT_EQ(ask(session.id)->gateway_address, "") << "it does not ask any more";
+  play([&]() -> Task<void> {
+    const auto wrong = co_await coordinator_->gateway_sessions("gate", "owner", "7000");
+    EXPECT_EQ(wrong.error().code, Code::invalid_argument);
+  });
+}
+
 TEST_F(ConnectTest, ANodeHasOneSessionAndTheNextTaskWaitsForIt) {
   open();
   add_gate("gate");
@@ -188,7 +213,7 @@ TEST_F(ConnectTest, NobodyHasASessionOfAnother) {
     EXPECT_EQ(ask(session.id, what, "other").error().code, Code::not_found);
   }
   play([&]() -> Task<void> {
-    const auto found = co_await coordinator_->gateway_sessions("gate", "asker");
+    const auto found = co_await coordinator_->gateway_sessions("gate", "asker", {});
     EXPECT_EQ(found.error().code, Code::not_found) << "the node is not theirs";
   });
   EXPECT_EQ(seen(session.id).state, SessionState::active);
@@ -302,6 +327,7 @@ TEST_F(ConnectTest, ARejectedNodeLosesItsSessionAtOnce) {
         co_await coordinator_->change_node("gate", Fleet::NodeChange::reject, "owner");
     EXPECT_TRUE(rejected);
   });
+  EXPECT_TRUE(at_gateway("gate").empty());
   EXPECT_EQ(seen(session.id).state, SessionState::ended);
 }
 
@@ -354,6 +380,19 @@ TEST_F(ConnectTest, RefusesWhatCannotBe) {
   Submission formal = wish();
   formal.inputs_json.insert(1, R"("session_id":"sess_123","requester_id":"me",)");
   EXPECT_NE(started(submitted(formal)).id, "sess_123");
+}
+
+TEST_F(ConnectTest, NobodyHoldsAllNodes) {
+  CoordinatorOptions options;
+  options.connect.tasks_of_owner_max = 2;
+  open(options);
+  add_gate("gate");
+  const TaskId first = submitted();
+  submitted();
+  EXPECT_EQ(submit(wish(), "asker").error().code, Code::busy);
+  EXPECT_TRUE(submit(wish(), "other"));
+  EXPECT_TRUE(ask(started(first).id, Fleet::SessionAsk::stop));
+  EXPECT_TRUE(submit(wish(), "asker"));
 }
 
 /// Whatever happens in whatever order: no node has two sessions, a live session is that of a task

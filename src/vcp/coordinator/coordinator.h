@@ -23,11 +23,13 @@ namespace phase::vcp {
 
 /// Of connect_only tasks.
 struct ConnectOptions {
-  Duration sweep = 15s;            ///< how often sessions are looked at though nothing happens
-  Duration silence_max = 120s;     ///< without a heartbeat of its client a session expires
-  Duration active_within = 30s;    ///< of a heartbeat: its client is there
-  Duration start_max = 300s;       ///< from a place to a session
-  Duration node_lost_after = 30s;  ///< a node that is away for so long is lost to its session
+  Duration sweep = 15s;                 ///< how often sessions are looked at though nothing happens
+  Duration silence_max = 120s;          ///< without a heartbeat of its client a session expires
+  Duration active_within = 30s;         ///< of a heartbeat: its client is there
+  Duration gateway_within = 30s;        ///< since it asked: a gateway is where it said
+  Duration start_max = 300s;            ///< from a place to a session
+  std::size_t tasks_of_owner_max = 20;  ///< under way: they cost nothing and hold nodes
+  Duration node_lost_after = 30s;       ///< a node that is away for so long is lost to its session
 };
 /// Policies of one owner, of all, and the bytes of all their rules.
 inline constexpr std::size_t kPoliciesOfOwnerMax = 100, kPoliciesMax = 10'000;
@@ -105,7 +107,7 @@ class Coordinator final : public Fleet {
   [[nodiscard]] Task<Result<SessionView>> ask_session(std::string id, SessionAsk ask,
                                                       UserId by) override;
   [[nodiscard]] Task<Result<std::vector<GatewaySession>>> gateway_sessions(
-      NodeName node, std::optional<UserId> by) override;
+      NodeName node, std::optional<UserId> by, std::string address) override;
   [[nodiscard]] Task<Result<DestinationPolicy>> put_policy(DestinationPolicy policy) override;
   [[nodiscard]] Task<Result<DestinationPolicy>> policy(std::string id, UserId owner) override;
   [[nodiscard]] Task<Result<DestinationPolicy>> remove_policy(std::string id,

@@ -27,8 +27,10 @@ struct FleetNode {
   NodeHealth health;
   bool peer = false;  // of the mesh: nobody registered it, no row of it is kept
   bool online = false, draining = false;
-  bool suspect = false;                // a run could not reach it; until it is heard of again
-  Instant away_since{};                // when not online
+  bool suspect = false;  // a run could not reach it; until it is heard of again
+  Instant away_since{};  // when not online
+  std::string gateway;   // host:port, as its gateway said
+  Instant gateway_asked{};
   std::uint32_t cores = 0, slots = 1;  // as the agent found them
   std::uint64_t memory_mb = 0;
   bool gpu = false;
@@ -192,6 +194,7 @@ struct Coordinator::State final : SessionSink, PeerSink, std::enable_shared_from
   void sweep_connections_at(Instant at);
   [[nodiscard]] bool lost_to_sessions(const NodeName& name);
   [[nodiscard]] bool internet_active(const ConnectSession& session);
+  [[nodiscard]] SessionView view(const ConnectSession& session);
   [[nodiscard]] const ConnectSession* session_on(RunId run) const;
 
   // ── Policies (policies.cpp) ──

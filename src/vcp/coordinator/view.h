@@ -148,6 +148,9 @@ struct SessionView {
   ConnectSession session;
   /// Its client was heard of within ConnectOptions::active_within, and its node is connected.
   bool internet_active = false;
+  /// host:port of its gateway; empty: none that says where it is asked within
+  /// ConnectOptions::gateway_within.
+  std::string gateway_address;
 };
 struct StartedSession {
   SessionView view;
@@ -249,9 +252,10 @@ class Fleet {
   /// already_exists (heartbeat of one that is over).
   [[nodiscard]] virtual Task<Result<SessionView>> ask_session(std::string id, SessionAsk ask,
                                                               UserId by) = 0;
-  /// Live ones on one node. Errors: Code::not_found also for another owner's.
+  /// Live ones on one node. `address`: where clients reach the gateway that asks; empty: it does
+  /// not say. Errors: Code::not_found also for another owner's, invalid_argument (address).
   [[nodiscard]] virtual Task<Result<std::vector<GatewaySession>>> gateway_sessions(
-      NodeName node, std::optional<UserId> by) = 0;
+      NodeName node, std::optional<UserId> by, std::string address) = 0;
 
   /// Rules as they were given; kept as parse_rule spells them. Live sessions follow it.
   /// Errors: Code::invalid_argument (id, rules), busy (at a limit).

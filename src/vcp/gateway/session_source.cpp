@@ -11,6 +11,15 @@ constexpr const char* kHint =
     "--sessions-url https://HOST:3000/api/v1/nodes/NAME/gateway-sessions, and an API key of the "
     "node's owner with the scope nodes:read in VCP_API_KEY";
 
+/// Brackets of an IPv6 address are nothing that a query may hold (RFC 3986 §3.4).
+std::string in_query(std::string_view address) {
+  std::string out;
+  for (const char c : address) {
+    out += c == '[' ? "%5B" : c == ']' ? "%5D" : std::string(1, c);
+  }
+  return out;
+}
+
 }  // namespace
 
 std::optional<SessionFile::Mark> SessionFile::mark() const {
@@ -41,6 +50,7 @@ bool SessionFile::open_to_all() const {
 
 Task<Result<std::vector<Session>>> fetch_sessions(asio::any_io_executor executor,
                                                   http_client::Url url, std::string api_key,
+                                                  std::string announce,
                                                   std::shared_ptr<const http_client::Trust> trust) {
   const std::string where = url.text();
   http_client::Options options;
@@ -51,7 +61,7 @@ Task<Result<std::vector<Session>>> fetch_sessions(asio::any_io_executor executor
       "--coordinator-ca FILE (or VCP_COORDINATOR_CA) names the authority that signed it, in PEM";
   options.answer_bytes_max = kSessionsBytesMax;
   options.headers.emplace_back("X-API-Key", std::move(api_key));
-  std::string route;
+  std::string route = announce.empty() ? "" : "?address=" + in_query(announce);
   auto answer = co_await http_client::get(std::move(executor), std::move(url), std::move(route),
                                           std::move(options));
   if (!answer) co_return fail(std::move(answer).error());

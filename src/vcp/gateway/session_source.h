@@ -35,11 +35,12 @@ class SessionFile {
   std::optional<Mark> read_;
 };
 
-/// Asks a coordinator once: GET <url>, with an API key; `trust` is of https, null: this system's
+/// Asks a coordinator once: GET <url>, with an API key, saying where clients reach this gateway
+/// (`announce`, host:port; empty: not said); `trust` is of https, null: this system's
 /// authorities. Errors: those of http_client::get,
 /// Code::unauthorized, unavailable (another status than 200), and of parse_sessions.
 [[nodiscard]] Task<Result<std::vector<Session>>> fetch_sessions(
-    asio::any_io_executor executor, http_client::Url url, std::string api_key,
+    asio::any_io_executor executor, http_client::Url url, std::string api_key, std::string announce,
     std::shared_ptr<const http_client::Trust> trust);
 
 }  // namespace phase::vcp::gateway

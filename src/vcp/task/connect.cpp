@@ -28,7 +28,7 @@ bool is_policy_id(std::string_view text) noexcept {
   constexpr std::string_view kAll =
       "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz._-";
   return !text.empty() && text.size() <= kConnectIdBytesMax &&
-         text.find_first_not_of(kAll) == std::string_view::npos && text.front() != '.';
+         text.find_first_not_of(kAll) == std::string_view::npos;
 }
 
 }  // namespace phase::vcp

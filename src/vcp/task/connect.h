@@ -37,7 +37,7 @@ enum class SessionState : std::uint8_t {
 };
 [[nodiscard]] std::string_view session_state_name(SessionState state) noexcept;
 
-/// 1–128 of [A-Za-z0-9._-], no dot at its beginning.
+/// 1–128 of [A-Za-z0-9._-].
 [[nodiscard]] bool is_policy_id(std::string_view text) noexcept;
 
 }  // namespace phase::vcp

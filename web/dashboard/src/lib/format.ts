@@ -88,6 +88,7 @@ const tones: Record<string, Tone> = {
   assigned: "busy",
   pending: "quiet",
   superseded: "quiet",
+  ended: "quiet",
   cancelled: "quiet",
   offline: "quiet",
   half_open: "fair",
