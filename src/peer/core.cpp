@@ -7,8 +7,8 @@
 #include <fcntl.h>
 
 #include "base/check.h"
+#include "base/descriptor.h"
 #include "peer/core_internal.h"
-#include "peer/socket_stream_internal.h"
 
 namespace phase::peer {
 
@@ -34,12 +34,13 @@ tl::unexpected<Error> gone() {
 Core::Core(asio::any_io_executor executor, Network network)
     : executor_(std::move(executor)),
       network_(std::move(network)),
+      streams_(executor_),
       signal_(executor_),
       ready_(std::make_shared<Waiter>(executor_)) {}
 
 Result<void> Core::run() {
   // A copy, because the descriptor closes what it watches and the original belongs to the network.
-  Descriptor copy(::fcntl(network_->event_fd(), F_DUPFD_CLOEXEC, 0));
+  FileDescriptor copy(::fcntl(network_->event_fd(), F_DUPFD_CLOEXEC, 0));
   if (copy.get() < 0) return fail_errno(errno, "cannot watch the network");
   boost::system::error_code error;
   signal_.assign(copy.get(), error);
@@ -52,6 +53,7 @@ Result<void> Core::run() {
 void Core::stop() {
   if (stopped()) return;
   network_.reset();
+  streams_.close_all();
   boost::system::error_code ignored;
   signal_.close(ignored);
   handlers_.clear();
@@ -78,7 +80,7 @@ void Core::dispatch(NetworkEvent event) {
   switch (event.kind) {
     case NetworkEvent::Kind::completed: {
       const auto waiting = waiters_.find(event.request);
-      // Nobody waits any more: a stream that came is closed with the event.
+      // Nobody waits any more: a stream that came is reset with the event.
       if (waiting == waiters_.end()) return;
       const std::shared_ptr<Waiter> waiter = waiting->second;
       waiters_.erase(waiting);
@@ -91,6 +93,10 @@ void Core::dispatch(NetworkEvent event) {
     case NetworkEvent::Kind::routing:
       if (routing_) routing_();
       return;
+    case NetworkEvent::Kind::readable:
+      return streams_.readable(event.stream_id);
+    case NetworkEvent::Kind::writable:
+      return streams_.writable(event.stream_id);
     case NetworkEvent::Kind::warning:
       return;  // kept by the network, see `warnings`
   }
@@ -101,18 +107,9 @@ void Core::accept(NetworkEvent event) {
   const auto handler = handlers_.find(event.text);
   if (handler == handlers_.end()) return;
   const identity::PublicKey peer = event.outcome->peers.front();
-  auto stream = stream_of(std::move(*event.outcome));
-  if (!stream) return;                               // out of descriptors: the peer sees a reset
+  auto stream = streams_.make(std::move(event.outcome->stream));
   const Peer::StreamHandler call = handler->second;  // the call may end the peer
-  call(*std::move(stream), peer);
-}
-
-Result<std::unique_ptr<ByteStream>> Core::stream_of(Outcome outcome) {
-  auto end = [core = weak_from_this(), id = outcome.stream_id](bool reset) {
-    const std::shared_ptr<Core> alive = core.lock();
-    if (alive && alive->network_) alive->network_->end_stream(id, reset);
-  };
-  return make_socket_stream(executor_, std::move(outcome.stream), std::move(end));
+  call(std::move(stream), peer);
 }
 
 Task<Result<void>> Core::ready() {
@@ -151,7 +148,8 @@ Task<Result<std::unique_ptr<ByteStream>>> Core::open(identity::PublicKey peer, s
     return net.open(request, peer, protocol, timeout);
   };
   PHASE_CO_TRY(Outcome outcome, co_await command(self, std::move(start)));
-  co_return self->stream_of(std::move(outcome));
+  if (self->stopped()) co_return gone();
+  co_return self->streams_.make(std::move(outcome.stream));
 }
 
 Task<Result<identity::PublicKey>> Core::dial(std::string multiaddr, Duration timeout) {

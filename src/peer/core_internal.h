@@ -15,6 +15,7 @@
 
 #include "base/event.h"
 #include "peer/network_internal.h"
+#include "peer/network_stream_internal.h"
 
 namespace phase::peer {
 
@@ -55,10 +56,10 @@ class Core : public std::enable_shared_from_this<Core> {
   [[nodiscard]] static Task<void> take_events(std::shared_ptr<Core> self);
   void dispatch(NetworkEvent event);
   void accept(NetworkEvent event);
-  [[nodiscard]] Result<std::unique_ptr<ByteStream>> stream_of(Outcome outcome);
 
   asio::any_io_executor executor_;
   std::optional<Network> network_;
+  StreamTable streams_;
   asio::posix::stream_descriptor signal_;
   std::uint64_t last_request_ = 0;
   std::unordered_map<std::uint64_t, std::shared_ptr<Waiter>> waiters_;

@@ -21,6 +21,9 @@ inline constexpr Duration kProvideTimeout = 10s;
 inline constexpr Duration kReannouncePauseMin = 2s;
 inline constexpr Duration kReannouncePauseMax = 300s;
 
+/// Reads and writes of a stream that did not have to wait, before everybody else has a turn.
+inline constexpr std::size_t kStreamTurnsMax = 16;
+
 inline constexpr Duration kBootstrapDialTimeout = 10s;
 /// Pauses between failing dials of a bootstrap peer double from the first figure to the second.
 inline constexpr Duration kBootstrapPauseMin = 500ms;

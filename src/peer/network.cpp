@@ -2,7 +2,6 @@
 #include <cstring>
 
 #include <phase_net.h>
-#include <unistd.h>
 
 #include "base/check.h"
 #include "peer/network_internal.h"
@@ -91,6 +90,10 @@ NetworkEvent::Kind kind_of(std::int32_t kind) {
       return NetworkEvent::Kind::ready;
     case PHASE_NET_ROUTING:
       return NetworkEvent::Kind::routing;
+    case PHASE_NET_READABLE:
+      return NetworkEvent::Kind::readable;
+    case PHASE_NET_WRITABLE:
+      return NetworkEvent::Kind::writable;
     default:
       PHASE_CHECK(kind == PHASE_NET_WARNING);
       return NetworkEvent::Kind::warning;
@@ -101,19 +104,26 @@ NetworkEvent event_of(phase_net_event_t& raw) {
   NetworkEvent event;
   event.kind = kind_of(raw.kind);
   event.request = raw.request;
+  event.stream_id = raw.stream_id;
   if (raw.code != PHASE_NET_OK) {
     event.outcome = fail(error_of(raw.code, raw.text));
     return event;
   }
   event.text = printable(raw.text);
-  event.outcome->stream = Descriptor(std::exchange(raw.stream, -1));
-  event.outcome->stream_id = raw.stream_id;
+  event.outcome->stream = NetworkStream(std::exchange(raw.stream, nullptr), raw.stream_id);
   event.outcome->round_trip = Duration(std::max<std::int64_t>(raw.round_trip_ns, 0));
   event.outcome->peers.reserve(raw.peer_count);
   for (std::size_t i = 0; i < raw.peer_count; ++i) {
     event.outcome->peers.push_back(key_at(raw.peers + i * PHASE_NET_KEY_BYTES));
   }
   return event;
+}
+
+Attempt attempt_of(std::int64_t moved) {
+  if (moved > 0) return {.kind = Attempt::Kind::moved, .count = static_cast<std::size_t>(moved)};
+  if (moved == PHASE_NET_WOULD_BLOCK) return {.kind = Attempt::Kind::would_block};
+  PHASE_CHECK(moved == PHASE_NET_RESET);
+  return {.kind = Attempt::Kind::reset};
 }
 
 PeerInfo info_of(const phase_net_peer_t& row) {
@@ -127,8 +137,28 @@ PeerInfo info_of(const phase_net_peer_t& row) {
 
 }  // namespace
 
-Descriptor::~Descriptor() {
-  if (fd_ >= 0) ::close(fd_);
+Attempt NetworkStream::read(std::span<std::uint8_t> out) {
+  PHASE_CHECK(stream_ && !out.empty());
+  const std::int64_t count = phase_net_stream_read(stream_.get(), out.data(), out.size());
+  if (count == 0) return {.kind = Attempt::Kind::ended};
+  return attempt_of(count);
+}
+
+Attempt NetworkStream::write(ByteView bytes) {
+  PHASE_CHECK(stream_ && !bytes.empty());
+  return attempt_of(phase_net_stream_write(stream_.get(), bytes.data(), bytes.size()));
+}
+
+void NetworkStream::shut_down() {
+  if (stream_) phase_net_stream_shutdown(stream_.get());
+}
+
+void NetworkStream::end(bool reset) {
+  phase_net_stream_delete(stream_.release(), reset);
+}
+
+void NetworkStream::Delete::operator()(const phase_net_stream* stream) const noexcept {
+  phase_net_stream_delete(stream, true);
 }
 
 void Network::Delete::operator()(phase_net* net) const noexcept {
@@ -187,10 +217,6 @@ Result<void> Network::find(std::uint64_t request, const std::string& key, Durati
 Result<void> Network::ping(std::uint64_t request, const identity::PublicKey& peer,
                            Duration timeout) {
   return result_of(phase_net_ping(net_.get(), request, peer.value.data(), milliseconds(timeout)));
-}
-
-void Network::end_stream(std::uint64_t stream_id, bool reset) {
-  phase_net_stream_end(net_.get(), stream_id, reset);
 }
 
 int Network::event_fd() const {

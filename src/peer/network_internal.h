@@ -8,52 +8,72 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
-#include <utility>
 #include <vector>
 
+#include "base/bytes.h"
 #include "base/clock.h"
 #include "identity/identity.h"
 #include "peer/peer.h"
 
 struct phase_net;
 struct phase_net_error;
+struct phase_net_stream;
 
 namespace phase::peer {
 
-/// A descriptor that is closed at the end.
-class Descriptor {
- public:
-  Descriptor() = default;
-  explicit Descriptor(int fd) noexcept : fd_(fd) {}
-  Descriptor(Descriptor&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
-  Descriptor& operator=(Descriptor&& other) noexcept {
-    std::swap(fd_, other.fd_);
-    return *this;
-  }
-  ~Descriptor();
+/// What a try to read or to write came to.
+struct Attempt {
+  enum class Kind {
+    moved,        ///< `count` bytes, at least one
+    would_block,  ///< an event follows when trying again is worth it
+    ended,        ///< the peer has sent everything
+    reset,        ///< by either side, or the connection is gone
+  };
+  Kind kind = Kind::reset;
+  std::size_t count = 0;
+};
 
-  [[nodiscard]] int get() const noexcept { return fd_; }
-  [[nodiscard]] int release() noexcept { return std::exchange(fd_, -1); }
+/// A stream of the network; it may outlive it, and is reset then. Nothing here waits.
+class NetworkStream {
+ public:
+  NetworkStream() = default;
+  /// Takes the stream over.
+  NetworkStream(const phase_net_stream* stream, std::uint64_t id) : stream_(stream), id_(id) {}
+
+  /// The number its events carry.
+  [[nodiscard]] std::uint64_t id() const { return id_; }
+  /// Neither may be asked for nothing. Not after `end`.
+  [[nodiscard]] Attempt read(std::span<std::uint8_t> out);
+  [[nodiscard]] Attempt write(ByteView bytes);
+  /// Ends what is sent, after what was written.
+  void shut_down();
+  /// What was written still goes out, or, with `reset`, as without a call of this, all is dropped.
+  void end(bool reset);
 
  private:
-  int fd_ = -1;
+  struct Delete {
+    void operator()(const phase_net_stream* stream) const noexcept;
+  };
+  std::unique_ptr<const phase_net_stream, Delete> stream_;
+  std::uint64_t id_ = 0;
 };
 
 /// What a finished command brought: by command, one of these.
 struct Outcome {
-  Descriptor stream;
-  std::uint64_t stream_id = 0;  ///< for `end_stream`
+  NetworkStream stream;
   std::vector<identity::PublicKey> peers;
   Duration round_trip{};
 };
 
 struct NetworkEvent {
-  enum class Kind { completed, inbound, ready, routing, warning };
+  enum class Kind { completed, inbound, ready, routing, warning, readable, writable };
   Kind kind = Kind::warning;
   std::uint64_t request = 0;
   Result<Outcome> outcome;
-  std::string text;  ///< of a warning, or the protocol of an inbound stream
+  std::string text;             ///< of a warning, or the protocol of an inbound stream
+  std::uint64_t stream_id = 0;  ///< of the stream that is readable or writable
 };
 
 class Network {
@@ -73,10 +93,6 @@ class Network {
   [[nodiscard]] Result<void> find(std::uint64_t request, const std::string& key, Duration timeout);
   [[nodiscard]] Result<void> ping(std::uint64_t request, const identity::PublicKey& peer,
                                   Duration timeout);
-
-  /// Said before the socket of a stream is closed: what was written still goes out, or, with
-  /// `reset`, all is dropped. Closing without it is a reset too.
-  void end_stream(std::uint64_t stream_id, bool reset);
 
   /// Readable while events wait. Belongs to the network.
   [[nodiscard]] int event_fd() const;

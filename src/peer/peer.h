@@ -2,8 +2,8 @@
 // mDNS, identify, ping) behind values and byte streams. Carries bytes and knows no job. The only
 // user of rust/net.
 //
-// The network library runs its own threads; a stream crosses as a socket. Everything here belongs
-// to the executor that was given to `start`; callbacks run on it.
+// The network library runs its own threads and calls nobody. Everything here belongs to the
+// executor that was given to `start`; callbacks run on it.
 #pragma once
 
 #include <functional>
@@ -30,7 +30,7 @@ struct Options {
   std::string agent = "phase";
   std::size_t connections_max = 256;
   std::size_t streams_per_peer_max = 64;
-  std::size_t streams_max = 1024;  ///< each costs one descriptor here
+  std::size_t streams_max = 1024;
   Duration idle_timeout = 60s;
 };
 

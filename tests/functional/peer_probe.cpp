@@ -42,6 +42,12 @@ Task<void> serve_echo(std::unique_ptr<ByteStream> stream) {
   stream->close_write();
 }
 
+/// Sends `sent` and the end. A part of `echo`, which waits for the other end's.
+Task<void> send_all(std::shared_ptr<ByteStream> stream, Bytes sent) {
+  const auto written = co_await stream->write(sent);
+  if (written) stream->close_write();  // else the reading half finds out
+}
+
 class Probe {
  public:
   explicit Probe(asio::io_context& io) : io_(io), clock_(io.get_executor()) {}
@@ -119,10 +125,10 @@ class Probe {
   Task<Result<void>> echo(std::string who, std::size_t bytes, Duration timeout) {
     PHASE_CO_TRY(const identity::PeerId id, identity::PeerId::parse(who));
     const Deadline deadline = clock_.deadline_after(timeout);
-    PHASE_CO_TRY(const auto stream, co_await peer_->open(id.key(), kEcho, deadline));
-    const Bytes sent(bytes, 0x5a);
-    PHASE_CO_TRY_VOID(co_await stream->write(sent));
-    stream->close_write();
+    PHASE_CO_TRY(auto opened, co_await peer_->open(id.key(), kEcho, deadline));
+    const std::shared_ptr<ByteStream> stream = std::move(opened);
+    // At the same time: what is on the way is bounded, and whoever only writes is not read from.
+    asio::co_spawn(io_, send_all(stream, Bytes(bytes, 0x5a)), asio::detached);
     Bytes buffer(65'536);
     std::size_t got = 0;
     while (true) {

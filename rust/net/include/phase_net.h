@@ -19,13 +19,13 @@
  *              while it is under way. A command that returns an error has no event.
  *   Peers      A peer is its raw Ed25519 public key, PHASE_NET_KEY_BYTES long. Peers with other
  *              kinds of key are refused.
- *   Streams    A stream is a non-blocking local stream socket that the caller owns. Shutting it
- *              down for writing ends the stream in that direction after what was written. When done
- *              with it the caller says so (`phase_net_stream_end`), then closes it; closing without
- *              a word resets it. The end of what the peer sends is an end of file. When the peer
- *              reset the stream or the connection is lost, writing fails, and the socket is hung up
- *              (POLLHUP) at the end of file; over QUIC a reset can look like an end of file alone,
- *              since libp2p cannot send one of QUIC's own. So the protocol above marks its ends.
+ *   Streams    A stream is read and written by the caller, what goes at once; it costs no
+ *              descriptor. When nothing goes, an event of that stream follows as soon as trying
+ *              again is worth it; it can come without need. Nothing is taken from the peer before
+ *              it is read here. The end of what the peer sends is told apart from a reset by either
+ *              side or a lost connection, but over QUIC a reset can look like an end alone, since
+ *              libp2p cannot send one of QUIC's own, and so it can once this side has been shut
+ *              down for writing. So the protocol above marks its ends.
  *
  * Bounds are named in src/limits.rs; at each the answer is PHASE_NET_BUSY, or a stream is reset.
  */
@@ -64,6 +64,7 @@ typedef struct phase_net phase_net_t;
 typedef struct phase_net_error phase_net_error_t;
 typedef struct phase_net_texts phase_net_texts_t;
 typedef struct phase_net_peers phase_net_peers_t;
+typedef struct phase_net_stream phase_net_stream_t;
 
 /* ── Errors ── */
 
@@ -82,7 +83,7 @@ typedef struct phase_net_options {
   const char* agent;         /* told to peers by identify */
   size_t listen_count;       /* 0: does not listen */
   size_t streams_per_peer_max;
-  size_t streams_max;       /* each costs two descriptors of the process */
+  size_t streams_max;
   uint64_t idle_timeout_ms; /* a connection without streams ends after it */
   uint32_t connections_max;
   bool mdns;       /* failing to start is a warning */
@@ -96,7 +97,8 @@ typedef struct phase_net_options {
  * machine without IPv6 is a warning. */
 phase_net_error_t* phase_net_new(const phase_net_options_t* options, phase_net_t** out);
 /* Ends what was written and closed, closes every connection, waits for the threads. Streams that
- * the caller still holds are hung up. Events not taken are lost, their streams closed. */
+ * the caller still holds are reset, and are his to delete. Events not taken are lost, their streams
+ * closed. */
 void phase_net_delete(phase_net_t* net);
 
 /* Accepts streams of `protocol` from now on. Errors: INVALID, BUSY. */
@@ -126,10 +128,25 @@ phase_net_error_t* phase_net_find(const phase_net_t* net, uint64_t request, cons
 phase_net_error_t* phase_net_ping(const phase_net_t* net, uint64_t request, const uint8_t* peer,
                                   uint64_t timeout_ms);
 
-/* Says that the caller is about to close this stream: what was written still goes out and nothing
- * is read any more, or, with `reset`, the stream is dropped at once. A number that is gone is
- * ignored. */
-void phase_net_stream_end(const phase_net_t* net, uint64_t stream_id, bool reset);
+/* ── Streams ── */
+
+/* Instead of a number of bytes. */
+enum {
+  PHASE_NET_WOULD_BLOCK = -1, /* PHASE_NET_READABLE or PHASE_NET_WRITABLE follows, once */
+  PHASE_NET_RESET = -2        /* by either side, or the connection is gone */
+};
+
+/* Reads up to `bytes`, at least 1. Returns how many came, 0 at the end, or one of the above. */
+int64_t phase_net_stream_read(const phase_net_stream_t* stream, uint8_t* out, size_t bytes);
+/* Takes as many of `count` bytes, at least 1, as go now. Returns how many, or one of the above;
+ * RESET also after shutdown. */
+int64_t phase_net_stream_write(const phase_net_stream_t* stream, const uint8_t* bytes,
+                               size_t count);
+/* Ends what is sent, after what was written. Idempotent. */
+void phase_net_stream_shutdown(const phase_net_stream_t* stream);
+/* Gives the stream back, in order or not: what was written still goes out and nothing is read any
+ * more, or, with `reset`, all is dropped at once. */
+void phase_net_stream_delete(const phase_net_stream_t* stream, bool reset);
 
 /* ── Events ── */
 
@@ -139,7 +156,9 @@ enum {
   PHASE_NET_INBOUND = 2,   /* stream, peers[0], text = protocol */
   PHASE_NET_READY = 3,     /* code; the listeners have their addresses */
   PHASE_NET_ROUTING = 4,   /* the DHT's table has gained peers since the last such event */
-  PHASE_NET_WARNING = 5    /* text; also in phase_net_warnings */
+  PHASE_NET_WARNING = 5,   /* text; also in phase_net_warnings */
+  PHASE_NET_READABLE = 6,  /* stream_id; at most one such event of a stream waits */
+  PHASE_NET_WRITABLE = 7   /* the same */
 };
 
 typedef struct phase_net_event {
@@ -148,18 +167,18 @@ typedef struct phase_net_event {
   const char* text;     /* never null; of an error, a warning or a protocol */
   const uint8_t* peers; /* peer_count keys, one after the other; null when none */
   size_t peer_count;
-  uint64_t stream_id; /* of `stream`, for phase_net_stream_end */
+  uint64_t stream_id; /* of `stream`, or of one given out before */
+  /* Or null. To keep it, set this to null before the event is cleared. */
+  const phase_net_stream_t* stream;
   int32_t kind;
   int32_t code;
-  int32_t stream; /* a descriptor, or -1. To keep it, set this to -1 before the event is cleared */
-  int32_t reserved;
 } phase_net_event_t;
 
 /* A descriptor that is readable while events wait. Belongs to the library; poll it, never read. */
 int phase_net_event_fd(const phase_net_t* net);
 /* Takes the next event. False, and kind NONE, when none waits. One thread takes events. */
 bool phase_net_next_event(const phase_net_t* net, phase_net_event_t* out);
-/* Frees what the event holds and closes its stream unless taken. */
+/* Frees what the event holds and resets its stream unless taken. */
 void phase_net_event_clear(phase_net_event_t* event);
 
 /* ── What is known, at any time ── */
@@ -190,7 +209,7 @@ void phase_net_peers_delete(phase_net_peers_t* peers);
 PHASE_NET_STATIC_ASSERT(sizeof(phase_net_options_t) == 64, "phase_net_options_t");
 PHASE_NET_STATIC_ASSERT(offsetof(phase_net_options_t, dht_client) == 62, "phase_net_options_t");
 PHASE_NET_STATIC_ASSERT(sizeof(phase_net_event_t) == 64, "phase_net_event_t");
-PHASE_NET_STATIC_ASSERT(offsetof(phase_net_event_t, stream) == 56, "phase_net_event_t");
+PHASE_NET_STATIC_ASSERT(offsetof(phase_net_event_t, kind) == 56, "phase_net_event_t");
 PHASE_NET_STATIC_ASSERT(sizeof(phase_net_peer_t) == 56, "phase_net_peer_t");
 PHASE_NET_STATIC_ASSERT(offsetof(phase_net_peer_t, connected) == 48, "phase_net_peer_t");
 

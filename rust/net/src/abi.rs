@@ -3,11 +3,14 @@
 use std::ffi::{c_char, CString};
 use std::mem::{offset_of, size_of};
 use std::ptr;
+use std::sync::Arc;
+
+use libp2p::Stream;
 
 use crate::book::PeerRow;
+use crate::channel::Channel;
 use crate::error::{Code, Error, Result};
-use crate::queue::{Event, Key, Outcome, StreamSocket};
-use std::os::fd::{FromRawFd, IntoRawFd, OwnedFd};
+use crate::queue::{Event, Key, Outcome, Way};
 
 #[repr(C)]
 pub struct phase_net_options {
@@ -35,14 +38,13 @@ pub struct phase_net_event {
     pub peers: *const u8,
     pub peer_count: usize,
     pub stream_id: u64,
+    pub stream: *const phase_net_stream,
     pub kind: i32,
     pub code: i32,
-    pub stream: i32,
-    pub reserved: i32,
 }
 
 const _: () = assert!(size_of::<phase_net_event>() == 64);
-const _: () = assert!(offset_of!(phase_net_event, stream) == 56);
+const _: () = assert!(offset_of!(phase_net_event, kind) == 56);
 
 #[repr(C)]
 pub struct phase_net_peer {
@@ -54,6 +56,9 @@ pub struct phase_net_peer {
 
 const _: () = assert!(size_of::<phase_net_peer>() == 56);
 const _: () = assert!(offset_of!(phase_net_peer, connected) == 48);
+
+/// Given out as a counted reference.
+pub type phase_net_stream = Channel<Stream>;
 
 pub struct phase_net_error {
     pub code: Code,
@@ -125,6 +130,8 @@ const KIND_INBOUND: i32 = 2;
 const KIND_READY: i32 = 3;
 const KIND_ROUTING: i32 = 4;
 const KIND_WARNING: i32 = 5;
+const KIND_READABLE: i32 = 6;
+const KIND_WRITABLE: i32 = 7;
 
 impl phase_net_event {
     pub fn none() -> Self {
@@ -135,10 +142,9 @@ impl phase_net_event {
             peers: ptr::null(),
             peer_count: 0,
             stream_id: 0,
+            stream: ptr::null(),
             kind: KIND_NONE,
             code: Code::Ok as i32,
-            stream: -1,
-            reserved: 0,
         }
     }
 
@@ -159,12 +165,20 @@ impl phase_net_event {
         self
     }
 
-    fn with_stream(mut self, stream: Option<StreamSocket>) -> Self {
-        if let Some(StreamSocket { socket, id }) = stream {
-            self.stream = socket.into_raw_fd();
-            self.stream_id = id;
+    fn with_stream(mut self, stream: Option<Arc<phase_net_stream>>) -> Self {
+        if let Some(stream) = stream {
+            self.stream_id = stream.id;
+            self.stream = Arc::into_raw(stream);
         }
         self
+    }
+
+    fn of_stream(kind: i32, stream_id: u64) -> Self {
+        Self {
+            kind,
+            stream_id,
+            ..Self::none()
+        }
     }
 
     fn ended<T>(kind: i32, result: Result<T>) -> (Self, Option<T>) {
@@ -198,6 +212,10 @@ impl phase_net_event {
             } => Self::new(KIND_INBOUND, &protocol)
                 .with_peers(vec![peer])
                 .with_stream(Some(stream)),
+            Event::Stream(signal) => match signal.way {
+                Way::Read => Self::of_stream(KIND_READABLE, signal.id),
+                Way::Write => Self::of_stream(KIND_WRITABLE, signal.id),
+            },
             Event::Ready(result) => Self::ended(KIND_READY, result).0,
             Event::Routing => Self::new(KIND_ROUTING, ""),
             Event::Warning(text) => Self::new(KIND_WARNING, &text),
@@ -218,8 +236,8 @@ impl phase_net_event {
                 ptr::slice_from_raw_parts_mut(old.peers.cast_mut().cast::<Key>(), old.peer_count);
             drop(unsafe { Box::from_raw(keys) });
         }
-        if old.stream >= 0 {
-            drop(unsafe { OwnedFd::from_raw_fd(old.stream) });
+        if !old.stream.is_null() {
+            drop(unsafe { Arc::from_raw(old.stream) });
         }
     }
 }

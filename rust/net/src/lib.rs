@@ -8,12 +8,11 @@
 
 mod abi;
 mod book;
-mod ends;
+mod channel;
 mod error;
 mod limits;
 mod listen;
 mod node;
-mod pump;
 mod queue;
 mod requests;
 mod slots;
@@ -34,10 +33,10 @@ use tokio::time::Instant;
 
 use abi::{
     error_out, phase_net_error, phase_net_event, phase_net_options, phase_net_peer,
-    phase_net_peers, phase_net_texts,
+    phase_net_peers, phase_net_stream, phase_net_texts,
 };
 use book::Book;
-use ends::End;
+use channel::{Moved, Streams};
 use error::{Code, Error, Result};
 use limits::{
     ADDRESS_BYTES_MAX, AGENT_BYTES_MAX, COMMANDS_MAX, KEY_BYTES_MAX, LISTEN_MAX,
@@ -197,19 +196,20 @@ unsafe fn options_in(options: &phase_net_options) -> Result<(Keypair, Options)> 
 
 fn start(key: &Keypair, options: &Options) -> Result<phase_net> {
     let io = |e: std::io::Error| Error::new(Code::Io, format!("starting the network: {e}"));
-    let shared = Arc::new(Shared {
-        queue: Queue::new().map_err(io)?,
-        book: Mutex::new(Book::default()),
-        protocols: Protocols::default(),
-        ends: Arc::default(),
-        local: key.public().to_peer_id(),
-    });
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(WORKER_THREADS)
         .thread_name("phase-net")
         .enable_all()
         .build()
         .map_err(io)?;
+    let queue = Arc::new(Queue::new().map_err(io)?);
+    let shared = Arc::new(Shared {
+        streams: Streams::new(&queue, runtime.handle().clone()),
+        queue,
+        book: Mutex::new(Book::default()),
+        protocols: Protocols::default(),
+        local: key.public().to_peer_id(),
+    });
     let (orders, received) = mpsc::channel(COMMANDS_MAX);
     let entered = runtime.enter();
     let node = Node::new(key, options, Arc::clone(&shared))?;
@@ -252,6 +252,7 @@ impl phase_net {
             // Bounded by DRAIN_TIMEOUT and CLOSE_TIMEOUT inside; this is for a bug there.
             let _ = runtime.block_on(async { tokio::time::timeout(RUNTIME_TIMEOUT, task).await });
         }
+        self.shared.streams.break_off_all();
         runtime.shutdown_timeout(RUNTIME_TIMEOUT);
     }
 }
@@ -415,12 +416,63 @@ pub unsafe extern "C" fn phase_net_ping(
     })
 }
 
+// ── Streams ──
+
+const WOULD_BLOCK: i64 = -1;
+const RESET: i64 = -2;
+
+fn moved(moved: Moved) -> i64 {
+    match moved {
+        Moved::Bytes(count) => i64::try_from(count).unwrap_or(i64::MAX),
+        Moved::End => 0,
+        Moved::WouldBlock => WOULD_BLOCK,
+        Moved::Reset => RESET,
+    }
+}
+
 /// # Safety
 /// See the header.
 #[no_mangle]
-pub unsafe extern "C" fn phase_net_stream_end(net: *const phase_net, stream_id: u64, reset: bool) {
-    let end = if reset { End::Reset } else { End::Closed };
-    guarded(|| unsafe { (&*net).shared.ends.end(stream_id, end) });
+pub unsafe extern "C" fn phase_net_stream_read(
+    stream: *const phase_net_stream,
+    out: *mut u8,
+    bytes: usize,
+) -> i64 {
+    guarded(|| unsafe { moved((*stream).read(std::slice::from_raw_parts_mut(out, bytes))) })
+}
+
+/// # Safety
+/// See the header.
+#[no_mangle]
+pub unsafe extern "C" fn phase_net_stream_write(
+    stream: *const phase_net_stream,
+    bytes: *const u8,
+    count: usize,
+) -> i64 {
+    guarded(|| unsafe { moved((*stream).write(std::slice::from_raw_parts(bytes, count))) })
+}
+
+/// # Safety
+/// See the header.
+#[no_mangle]
+pub unsafe extern "C" fn phase_net_stream_shutdown(stream: *const phase_net_stream) {
+    guarded(|| {
+        // SAFETY: the caller's reference stays his.
+        let stream = unsafe { std::mem::ManuallyDrop::new(Arc::from_raw(stream)) };
+        stream.shut_down();
+    });
+}
+
+/// # Safety
+/// See the header.
+#[no_mangle]
+pub unsafe extern "C" fn phase_net_stream_delete(stream: *const phase_net_stream, reset: bool) {
+    guarded(|| {
+        if !stream.is_null() {
+            // SAFETY: the caller's reference, given back.
+            unsafe { Arc::from_raw(stream) }.end(reset);
+        }
+    });
 }
 
 // ── Events ──

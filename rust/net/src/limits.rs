@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-/// Threads of the runtime. Streams cost copies, not computation; two keep a busy loopback full.
+/// Threads of the runtime; two keep a busy loopback full.
 pub const WORKER_THREADS: usize = 2;
 /// Commands accepted and not yet taken back as completions. Above it: `BUSY`.
 pub const COMMANDS_MAX: usize = 1024;
@@ -29,8 +29,6 @@ pub const LISTEN_MAX: usize = 16;
 pub const ADDRESS_BYTES_MAX: usize = 512;
 /// Bytes of the agent text; longer is cut by the caller.
 pub const AGENT_BYTES_MAX: usize = 128;
-/// Bytes copied at a time, in each direction of a stream. Twice this is what an open stream costs.
-pub const COPY_BYTES: usize = 32 * 1024;
 
 /// Peers remembered with their addresses; the least recently seen unconnected one is forgotten.
 pub const KNOWN_PEERS_MAX: usize = 1024;
@@ -69,6 +67,8 @@ pub const QUERY_TIMEOUT: Duration = Duration::from_secs(15);
 /// closed a stream; then it is reset.
 pub const LINGER_BYTES: usize = 64 * 1024;
 pub const LINGER_TIMEOUT: Duration = Duration::from_secs(5);
+/// Of those, taken at a time.
+pub const DISCARD_BYTES: usize = 4 * 1024;
 
 /// How long delete waits for bytes that C++ has written and closed.
 pub const DRAIN_TIMEOUT: Duration = Duration::from_millis(500);

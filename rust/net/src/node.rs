@@ -13,14 +13,14 @@ use libp2p::swarm::behaviour::toggle::Toggle;
 use libp2p::swarm::dial_opts::{DialOpts, PeerCondition};
 use libp2p::swarm::{ConnectionId, NetworkBehaviour, SwarmEvent};
 use libp2p::{
-    connection_limits, identify, mdns, ping, upnp, Multiaddr, PeerId, StreamProtocol, Swarm,
+    connection_limits, identify, mdns, ping, upnp, Multiaddr, PeerId, Stream, StreamProtocol, Swarm,
 };
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::{sleep_until, timeout, Instant};
 
 use crate::book::Book;
-use crate::ends::Ends;
+use crate::channel::Streams;
 use crate::error::{Code, Error, Result};
 use crate::limits::{
     CLOSE_TIMEOUT, CONNECTIONS_PER_PEER_MAX, DRAIN_TIMEOUT, GOODBYE_TIME, KNOWN_PEERS_MAX,
@@ -80,10 +80,10 @@ pub struct Order {
 
 /// What the threads of C++ see beside the commands.
 pub struct Shared {
-    pub queue: Queue,
+    pub queue: Arc<Queue>,
     pub book: Mutex<Book>,
     pub protocols: Protocols,
-    pub ends: Arc<Ends>,
+    pub streams: Arc<Streams<Stream>>,
     pub local: PeerId,
 }
 
@@ -257,7 +257,7 @@ impl Node {
     /// Lets written bytes out, then says goodbye to every peer.
     async fn close(mut self) {
         let drained = Instant::now() + DRAIN_TIMEOUT;
-        while self.shared.ends.closing() > 0 && Instant::now() < drained {
+        while self.shared.streams.closing() > 0 && Instant::now() < drained {
             let step = Instant::now() + Duration::from_millis(5);
             let _ = tokio::time::timeout_at(step, self.swarm.select_next_some()).await;
         }

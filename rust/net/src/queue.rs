@@ -3,25 +3,91 @@
 use std::collections::VecDeque;
 use std::io;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::task::Wake;
 use std::time::Duration;
+
+use libp2p::Stream;
+
+use crate::channel::Channel;
 
 use crate::error::{Code, Error, Result};
 use crate::limits::{COMMANDS_MAX, INBOUND_QUEUE_MAX};
 
 pub type Key = [u8; 32];
 
-/// The end of a stream that goes to C++, and the number it is ended by.
+/// What C++ waits for on a stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Way {
+    Read,
+    Write,
+}
+
+/// One direction of a stream as the queue knows it: at most one event for it waits.
 #[derive(Debug)]
-pub struct StreamSocket {
-    pub socket: OwnedFd,
+pub struct Signal {
     pub id: u64,
+    pub way: Way,
+    state: AtomicU8,
+    queue: Weak<Queue>,
+}
+
+impl Signal {
+    /// C++ waits, or is about to.
+    const ARMED: u8 = 1;
+    /// Its event is among those of the queue.
+    const QUEUED: u8 = 2;
+
+    pub fn new(id: u64, way: Way, queue: Weak<Queue>) -> Self {
+        Self {
+            id,
+            way,
+            state: AtomicU8::new(0),
+            queue,
+        }
+    }
+
+    /// From now on the first wake becomes an event.
+    pub fn arm(&self) {
+        self.state.fetch_or(Self::ARMED, Ordering::SeqCst);
+    }
+
+    /// Nobody waits.
+    pub fn disarm(&self) {
+        self.state.fetch_and(!Self::ARMED, Ordering::SeqCst);
+    }
+
+    fn taken(&self) {
+        self.state.fetch_and(!Self::QUEUED, Ordering::SeqCst);
+    }
+}
+
+impl Wake for Signal {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    /// Called by libp2p, under locks of its own.
+    fn wake_by_ref(self: &Arc<Self>) {
+        let before = self.state.fetch_and(!Self::ARMED, Ordering::SeqCst);
+        if before & Self::ARMED == 0 {
+            return;
+        }
+        // What is queued already is taken after this, and C++ tries again then.
+        let before = self.state.fetch_or(Self::QUEUED, Ordering::SeqCst);
+        if before & Self::QUEUED == 0 {
+            if let Some(queue) = self.queue.upgrade() {
+                queue.signal(Arc::clone(self));
+            }
+        }
+    }
 }
 
 /// What a finished command brings back.
 #[derive(Debug, Default)]
 pub struct Outcome {
-    pub stream: Option<StreamSocket>,
+    pub stream: Option<Arc<Channel<Stream>>>,
     pub peers: Vec<Key>,
     pub round_trip: Option<Duration>,
 }
@@ -35,8 +101,10 @@ pub enum Event {
     Inbound {
         peer: Key,
         protocol: String,
-        stream: StreamSocket,
+        stream: Arc<Channel<Stream>>,
     },
+    /// A stream can be read from, or written to, again.
+    Stream(Arc<Signal>),
     Ready(Result<()>),
     Routing,
     Warning(String),
@@ -115,11 +183,11 @@ impl Queue {
         self.put(&mut state, Event::Completed { request, result });
     }
 
-    /// False when too many wait; the stream is dropped by then.
-    pub fn inbound(&self, peer: Key, protocol: String, stream: StreamSocket) -> bool {
+    /// When too many wait the stream is dropped, which resets it.
+    pub fn inbound(&self, peer: Key, protocol: String, stream: Arc<Channel<Stream>>) {
         let mut state = self.lock();
         if state.inbound >= INBOUND_QUEUE_MAX {
-            return false;
+            return;
         }
         state.inbound += 1;
         self.put(
@@ -130,7 +198,11 @@ impl Queue {
                 stream,
             },
         );
-        true
+    }
+
+    /// At most one of a stream and a direction at a time.
+    fn signal(&self, signal: Arc<Signal>) {
+        self.put(&mut self.lock(), Event::Stream(signal));
     }
 
     pub fn ready(&self, result: Result<()>) {
@@ -159,6 +231,7 @@ impl Queue {
             }
             Some(Event::Inbound { .. }) => state.inbound -= 1,
             Some(Event::Routing) => state.routing = false,
+            Some(Event::Stream(signal)) => signal.taken(),
             _ => {}
         }
         if state.events.is_empty() && state.signalled {

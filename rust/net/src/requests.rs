@@ -14,8 +14,7 @@ use crate::error::{Code, Error, Result};
 use crate::limits::{OPEN_ATTEMPTS, PING_ATTEMPTS, PROVIDERS_FOUND_MAX};
 use crate::node::{Command, Node, Order, PING_PROTOCOL};
 use crate::peer_key;
-use crate::pump::Pump;
-use crate::queue::{Key, Outcome, StreamSocket};
+use crate::queue::{Key, Outcome};
 use crate::slots::Slot;
 
 /// Who gets a stream.
@@ -442,21 +441,11 @@ impl Node {
                 return;
             }
         };
-        let result = self.pump(stream, slot).map(|(pump, stream)| {
-            tokio::spawn(pump);
-            Outcome {
-                stream: Some(stream),
-                ..Outcome::default()
-            }
-        });
-        self.complete(request, result);
-    }
-
-    fn pump(&self, stream: Stream, slot: Slot) -> Result<(Pump, StreamSocket)> {
-        let watch = self.shared.ends.watch();
-        let id = watch.id;
-        let (pump, socket) = Pump::new(stream, slot, watch).map_err(no_socket)?;
-        Ok((pump, StreamSocket { socket, id }))
+        let outcome = Outcome {
+            stream: Some(self.shared.streams.open(stream, slot)),
+            ..Outcome::default()
+        };
+        self.complete(request, Ok(outcome));
     }
 
     /// What is over a bound is dropped here, which resets it.
@@ -467,23 +456,10 @@ impl Node {
         let Ok(slot) = self.slots.take(peer) else {
             return;
         };
-        match self.pump(stream, slot) {
-            Ok((pump, stream)) => {
-                let protocol = protocol.as_ref().to_owned();
-                if self.shared.queue.inbound(key, protocol, stream) {
-                    tokio::spawn(pump);
-                }
-            }
-            Err(e) => self.shared.warn(e.text),
-        }
+        let stream = self.shared.streams.open(stream, slot);
+        let protocol = protocol.as_ref().to_owned();
+        self.shared.queue.inbound(key, protocol, stream);
     }
-}
-
-fn no_socket(error: io::Error) -> Error {
-    Error::new(
-        Code::Io,
-        format!("no socket for a stream: {error}; the limit of open files may be too low"),
-    )
 }
 
 fn reached(peer: &PeerId) -> Result<Outcome> {

@@ -1,4 +1,5 @@
-//! How many streams may be open, in all and with one peer. Each costs a descriptor of the process.
+//! How many streams may be open, in all and with one peer. Each may
+//! hold a window of the transport in memory.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
