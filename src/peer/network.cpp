@@ -183,6 +183,7 @@ Result<Network> Network::start(const identity::KeyPair& key, const Options& opti
   raw.mdns = options.mdns;
   raw.upnp = options.upnp;
   raw.dht_client = options.dht_client;
+  raw.small = options.small;
   phase_net_t* net = nullptr;
   PHASE_TRY_VOID(result_of(phase_net_new(&raw, &net)));
   return Network(net);

@@ -2,6 +2,8 @@
 #include "peer/peer.h"
 
 #include <algorithm>
+#include <filesystem>
+#include <fstream>
 
 #include <gtest/gtest.h>
 
@@ -204,6 +206,46 @@ TEST_F(Peers, ConnectionsAreLimited) {
       if (!dialed || !co_await clients.back()->ping(*dialed, in(5s))) ++refused;
     }
     EXPECT_EQ(refused, 2);
+  });
+}
+
+std::size_t network_threads() {
+  std::size_t count = 0;
+  for (const auto& task : std::filesystem::directory_iterator("/proc/self/task")) {
+    std::string name;
+    std::ifstream(task.path() / "comm") >> name;
+    if (name == "phase-net") ++count;
+  }
+  return count;
+}
+
+TEST_F(Peers, ShareThreadsWhenTheyAreSmall) {
+  run([this]() -> Task<void> {
+    for (int round = 0; round < 2; ++round) {
+      const std::size_t before = network_threads();
+      auto server = co_await start_peer(listening_on(kTcpLoopback));
+      const std::size_t of_one = network_threads() - before;
+      server->handle(kEcho, echo_handler());
+      std::vector<std::unique_ptr<Peer>> clients;
+      for (int i = 0; i < 5; ++i) {
+        Options options = not_listening();
+        options.small = true;
+        clients.push_back(co_await start_peer(std::move(options)));
+      }
+      EXPECT_EQ(network_threads(), before + 2 * of_one);
+      while (!clients.empty()) {  // the end of one leaves the others as they are
+        const auto there = co_await clients.back()->dial(server->listen_addresses().at(0), in(20s));
+        CO_ASSERT_OK(there);
+        auto stream = co_await clients.back()->open(*there, kEcho, in(20s));
+        CO_ASSERT_OK(stream);
+        const Bytes sent = to_bytes("round " + std::to_string(round));
+        const auto back = co_await exchange(**stream, sent);
+        CO_ASSERT_OK(back);
+        EXPECT_TRUE(*back == sent);
+        clients.pop_back();
+      }
+      EXPECT_EQ(network_threads(), before + of_one);
+    }
   });
 }
 

@@ -2,10 +2,12 @@
 // real coordinator; they report, are measured, and run nothing. For sessions.py:
 //   crowd MULTIADDR-OF-COORDINATOR < lines "NAME JOIN-TOKEN"
 // Prints "joined N of M" each second, until SIGTERM.
+#include <algorithm>
 #include <csignal>
 #include <cstdlib>
 #include <iostream>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include <boost/asio/co_spawn.hpp>
@@ -13,6 +15,7 @@
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/signal_set.hpp>
 
+#include "base/event.h"
 #include "base/random.h"
 #include "base/system_clock.h"
 #include "identity/identity.h"
@@ -24,55 +27,71 @@ namespace {
 
 constexpr std::size_t kComingAtOnce = 8;
 constexpr Duration kOpenMax = 30s;
-constexpr int kTriesMax = 20;
+constexpr Duration kPauseMin = 500ms, kPauseMax = 16s;  // doubling between tries, as of a real node
+constexpr int kTriesMax = 50;
 
 struct Member {
   std::string name, token;
   std::optional<identity::KeyPair> key;
   std::unique_ptr<peer::Peer> peer;
   std::unique_ptr<NodeSession> session;
+  bool coming = false;  ///< holds a place of the turnstile
 };
 
 class Crowd {
  public:
   Crowd(std::string address, std::vector<Member> members)
-      : address_(std::move(address)), members_(std::move(members)), clock_(io_.get_executor()) {}
+      : address_(std::move(address)),
+        members_(std::move(members)),
+        clock_(io_.get_executor()),
+        gate_(io_.get_executor(), kComingAtOnce) {}
 
   void run() {
     asio::signal_set signals(io_, SIGTERM, SIGINT);
     signals.async_wait([](const boost::system::error_code&, int) { std::_Exit(0); });
-    for (std::size_t i = 0; i < kComingAtOnce; ++i) {
-      asio::co_spawn(io_, come_in_turn(*this), asio::detached);
-    }
+    for (Member& member : members_) asio::co_spawn(io_, live(*this, member), asio::detached);
     asio::co_spawn(io_, tell(*this), asio::detached);
     io_.run();
   }
 
  private:
-  static Task<void> come_in_turn(Crowd& self) {
-    while (self.next_ < self.members_.size()) {
-      Member& member = self.members_[self.next_++];
-      for (int tries = 0; tries < kTriesMax; ++tries) {
-        const auto there = co_await self.come(member);
-        if (there) break;
-        self.last_ = there.error().text();
-        static_cast<void>(co_await self.clock_.sleep_for(500ms));
-      }
+  /// Comes, stays, and comes again when the session ends, as a node does.
+  static Task<void> live(Crowd& self, Member& member) {
+    Duration pause = kPauseMin;
+    for (int tries = 0; tries < kTriesMax; ++tries) {
+      if (!co_await self.gate_.enter()) co_return;
+      member.coming = true;
+      const Result<bool> stayed = co_await self.stay(member);
+      self.arrived(member);
+      if (!stayed) self.last_ = member.name + ": " + stayed.error().text();
+      pause = stayed && *stayed ? kPauseMin : std::min(2 * pause, kPauseMax);
+      static_cast<void>(co_await self.clock_.sleep_for(pause));
     }
   }
-  Task<Result<void>> come(Member& member) {
+  void arrived(Member& member) {
+    if (std::exchange(member.coming, false)) gate_.leave();
+  }
+
+  Task<Result<void>> start(Member& member) {
     if (!member.key) member.key = identity::KeyPair::generate(random_);
-    if (!member.peer) {
-      peer::Options options;
-      options.listen = {};
-      options.mdns = false;
-      options.dht_client = true;
-      options.agent = "crowd";
-      options.connections_max = 4;
-      auto started = co_await peer::Peer::start(io_.get_executor(), *member.key, options);
-      if (!started) co_return fail(started.error());
-      member.peer = *std::move(started);
-    }
+    if (member.peer) co_return Result<void>{};
+    peer::Options options;
+    options.listen = {};
+    options.mdns = false;
+    options.dht_client = true;
+    options.small = true;
+    options.agent = "crowd";
+    options.connections_max = 4;
+    auto started = co_await peer::Peer::start(io_.get_executor(), *member.key, options);
+    if (!started) co_return fail(started.error());
+    member.peer = *std::move(started);
+    co_return Result<void>{};
+  }
+
+  /// One session to its end. True when it was welcome.
+  Task<Result<bool>> stay(Member& member) {
+    const auto started = co_await start(member);
+    if (!started) co_return fail(started.error());
     const Deadline deadline = clock_.deadline_after(kOpenMax);
     std::string address = address_;
     auto who = co_await member.peer->dial(std::move(address), deadline);
@@ -87,12 +106,11 @@ class Crowd {
       out.memory_millipercent = 40'000;
       return out;
     };
-    world.on_welcome = [this](const Welcome&) { ++joined_; };
+    world.on_welcome = [this, &member](const Welcome&) {
+      ++joined_;
+      arrived(member);
+    };
     member.session = std::make_unique<NodeSession>(std::move(world));
-    asio::co_spawn(io_, take_part(*this, member, *std::move(stream)), asio::detached);
-    co_return Result<void>{};
-  }
-  static Task<void> take_part(Crowd& self, Member& member, std::unique_ptr<ByteStream> stream) {
     Hello hello;
     hello.name = member.name;
     hello.region = "crowd";
@@ -102,9 +120,10 @@ class Crowd {
     hello.jobs_max = 1;
     hello.agent = "crowd";
     hello.join_token = member.token;
-    const SessionEnd end = co_await member.session->run(std::move(stream), std::move(hello));
-    if (end.joined) --self.joined_;
-    self.last_ = member.name + ": " + end.detail + (end.refused ? end.refused->text : "");
+    const SessionEnd end = co_await member.session->run(*std::move(stream), std::move(hello));
+    if (end.joined) --joined_;
+    last_ = member.name + ": " + end.detail + (end.refused ? end.refused->text : "");
+    co_return end.joined;
   }
   static Task<void> tell(Crowd& self) {
     while (true) {
@@ -119,7 +138,8 @@ class Crowd {
   asio::io_context io_{1};
   SystemClock clock_;
   SystemRandom random_;
-  std::size_t next_ = 0, joined_ = 0;
+  Turnstile gate_;
+  std::size_t joined_ = 0;
   std::string last_;
 };
 

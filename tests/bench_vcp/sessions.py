@@ -28,9 +28,9 @@ from demo_vcp import Fleet  # noqa: E402
 from lab import LabError  # noqa: E402
 
 PER_OWNER = 900       # nodes that the first credits of an account bond
-PER_PROCESS = 900     # of a crowd; each member has some ten descriptors and two threads
+PER_PROCESS = 2500    # of a crowd; each member has three descriptors of its own
 HEARTBEAT_MS = 5000
-JOIN_SECONDS_MAX = 400
+JOIN_SECONDS_MAX = 900
 REGISTERING = 8
 TASKS_EACH = 5
 TICKS = os.sysconf("SC_CLK_TCK")

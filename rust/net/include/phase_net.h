@@ -89,6 +89,8 @@ typedef struct phase_net_options {
   bool mdns;       /* failing to start is a warning */
   bool upnp;       /* failing is a warning */
   bool dht_client; /* asks the DHT, answers nothing */
+  /* One of many in this process: runs on the threads of the others, and knows few peers of the DHT. */
+  bool small;
 } phase_net_options_t;
 
 /* Binds every address and starts. When the listeners have their addresses, or did not get one
@@ -207,7 +209,7 @@ void phase_net_peers_delete(phase_net_peers_t* peers);
 
 /* src/abi.rs asserts the same figures: a field added on one side alone does not compile. */
 PHASE_NET_STATIC_ASSERT(sizeof(phase_net_options_t) == 64, "phase_net_options_t");
-PHASE_NET_STATIC_ASSERT(offsetof(phase_net_options_t, dht_client) == 62, "phase_net_options_t");
+PHASE_NET_STATIC_ASSERT(offsetof(phase_net_options_t, small) == 63, "phase_net_options_t");
 PHASE_NET_STATIC_ASSERT(sizeof(phase_net_event_t) == 64, "phase_net_event_t");
 PHASE_NET_STATIC_ASSERT(offsetof(phase_net_event_t, kind) == 56, "phase_net_event_t");
 PHASE_NET_STATIC_ASSERT(sizeof(phase_net_peer_t) == 56, "phase_net_peer_t");

@@ -25,10 +25,11 @@ pub struct phase_net_options {
     pub mdns: bool,
     pub upnp: bool,
     pub dht_client: bool,
+    pub small: bool,
 }
 
 const _: () = assert!(size_of::<phase_net_options>() == 64);
-const _: () = assert!(offset_of!(phase_net_options, dht_client) == 62);
+const _: () = assert!(offset_of!(phase_net_options, small) == 63);
 
 #[repr(C)]
 pub struct phase_net_event {

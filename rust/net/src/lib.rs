@@ -22,7 +22,7 @@ mod transport;
 
 use std::ffi::{c_char, c_int, CStr};
 use std::panic::{catch_unwind, AssertUnwindSafe};
-use std::sync::{Arc, Mutex, Once};
+use std::sync::{Arc, Mutex, Once, PoisonError, Weak};
 use std::time::Duration;
 
 use libp2p::identity::{ed25519, Keypair, PublicKey};
@@ -71,7 +71,7 @@ fn peer_id(key: &Key) -> Result<PeerId> {
 pub struct phase_net {
     shared: Arc<Shared>,
     orders: Option<mpsc::Sender<Order>>,
-    runtime: Option<Runtime>,
+    runtime: Option<Arc<Runtime>>,
     /// The node's task; its end is the end of all connections.
     node: Mutex<Option<tokio::task::JoinHandle<()>>>,
 }
@@ -186,6 +186,7 @@ unsafe fn options_in(options: &phase_net_options) -> Result<(Keypair, Options)> 
             mdns: options.mdns,
             upnp: options.upnp,
             dht_client: options.dht_client,
+            small: options.small,
             connections_max: options.connections_max,
             streams_per_peer_max: options.streams_per_peer_max,
             streams_max: options.streams_max,
@@ -194,14 +195,33 @@ unsafe fn options_in(options: &phase_net_options) -> Result<(Keypair, Options)> 
     ))
 }
 
-fn start(key: &Keypair, options: &Options) -> Result<phase_net> {
-    let io = |e: std::io::Error| Error::new(Code::Io, format!("starting the network: {e}"));
-    let runtime = tokio::runtime::Builder::new_multi_thread()
+fn new_runtime() -> std::io::Result<Arc<Runtime>> {
+    tokio::runtime::Builder::new_multi_thread()
         .worker_threads(WORKER_THREADS)
         .thread_name("phase-net")
         .enable_all()
         .build()
-        .map_err(io)?;
+        .map(Arc::new)
+}
+
+/// A new one, or that of the nodes that share theirs; it ends with the last of them.
+fn runtime(shared: bool) -> std::io::Result<Arc<Runtime>> {
+    static SHARED: Mutex<Weak<Runtime>> = Mutex::new(Weak::new());
+    if !shared {
+        return new_runtime();
+    }
+    let mut known = SHARED.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(runtime) = known.upgrade() {
+        return Ok(runtime);
+    }
+    let runtime = new_runtime()?;
+    *known = Arc::downgrade(&runtime);
+    Ok(runtime)
+}
+
+fn start(key: &Keypair, options: &Options) -> Result<phase_net> {
+    let io = |e: std::io::Error| Error::new(Code::Io, format!("starting the network: {e}"));
+    let runtime = runtime(options.small).map_err(io)?;
     let queue = Arc::new(Queue::new().map_err(io)?);
     let shared = Arc::new(Shared {
         streams: Streams::new(&queue, runtime.handle().clone()),
@@ -253,7 +273,9 @@ impl phase_net {
             let _ = runtime.block_on(async { tokio::time::timeout(RUNTIME_TIMEOUT, task).await });
         }
         self.shared.streams.break_off_all();
-        runtime.shutdown_timeout(RUNTIME_TIMEOUT);
+        if let Some(last) = Arc::into_inner(runtime) {
+            last.shutdown_timeout(RUNTIME_TIMEOUT);
+        }
     }
 }
 

@@ -24,7 +24,7 @@ use crate::channel::Streams;
 use crate::error::{Code, Error, Result};
 use crate::limits::{
     CLOSE_TIMEOUT, CONNECTIONS_PER_PEER_MAX, DRAIN_TIMEOUT, GOODBYE_TIME, KNOWN_PEERS_MAX,
-    LISTEN_TIMEOUT, PENDING_CONNECTIONS_MAX, PROVIDER_TTL, QUERY_TIMEOUT,
+    LISTEN_TIMEOUT, PENDING_CONNECTIONS_MAX, PROVIDER_TTL, QUERY_TIMEOUT, SMALL_BUCKET,
 };
 use crate::listen::{self, Checked};
 use crate::queue::Queue;
@@ -44,6 +44,7 @@ pub struct Options {
     pub mdns: bool,
     pub upnp: bool,
     pub dht_client: bool,
+    pub small: bool,
     pub connections_max: u32,
     pub streams_per_peer_max: usize,
     pub streams_max: usize,
@@ -123,7 +124,7 @@ fn connection_limits(options: &Options) -> connection_limits::Behaviour {
     connection_limits::Behaviour::new(limits)
 }
 
-fn kademlia(local: PeerId, client: bool) -> kad::Behaviour<ProviderStore> {
+fn kademlia(local: PeerId, options: &Options) -> kad::Behaviour<ProviderStore> {
     let mut config = kad::Config::new(KAD_PROTOCOL);
     // src/peer repeats announcements; a second schedule here would only hide its mistakes.
     config
@@ -132,8 +133,11 @@ fn kademlia(local: PeerId, client: bool) -> kad::Behaviour<ProviderStore> {
         .set_replication_interval(None)
         .set_provider_record_ttl(Some(PROVIDER_TTL))
         .set_query_timeout(QUERY_TIMEOUT);
+    if let (true, Some(few)) = (options.small, NonZeroUsize::new(SMALL_BUCKET)) {
+        config.set_kbucket_size(few);
+    }
     let mut kad = kad::Behaviour::with_config(local, ProviderStore::new(local), config);
-    kad.set_mode(Some(if client {
+    kad.set_mode(Some(if options.dht_client {
         kad::Mode::Client
     } else {
         kad::Mode::Server
@@ -157,7 +161,7 @@ fn behaviour(key: &Keypair, options: &Options, shared: &Shared) -> Behaviour {
         streams: stream::Behaviour::new(shared.protocols.clone()),
         identify: identify::Behaviour::new(identify),
         ping: ping::Behaviour::default(),
-        kad: kademlia(local, options.dht_client),
+        kad: kademlia(local, options),
         mdns: mdns.flatten().into(),
         upnp: options.upnp.then(upnp::tokio::Behaviour::default).into(),
     }
