@@ -24,10 +24,11 @@ struct Options {
                                      "/ip6/::/udp/4001/quic-v1", "/ip6/::/tcp/4001"};
   /// Multiaddrs with /p2p/<peer id>; dns, dns4, dns6 and dnsaddr are resolved.
   std::vector<std::string> bootstrap = {};
-  bool mdns = true;            ///< failing to start is a warning
-  bool upnp = false;           ///< failing is a warning
-  bool dht_client = false;     ///< default: server when listening
-  /// One of many in this process: runs on the threads of the others, and knows few peers of the DHT.
+  bool mdns = true;         ///< failing to start is a warning
+  bool upnp = false;        ///< failing is a warning
+  bool dht_client = false;  ///< default: server when listening
+  /// One of many in this process: runs on the threads of the others, and knows few peers of the
+  /// DHT.
   bool small = false;
   std::string agent = "phase";
   std::size_t connections_max = 256;

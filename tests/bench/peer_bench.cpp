@@ -3,6 +3,9 @@
 // figure the same over a bare TCP socket of the same event loop, in the same run.
 #include <array>
 #include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <iterator>
 #include <optional>
 
 #include <boost/asio/as_tuple.hpp>
@@ -33,12 +36,38 @@ constexpr int kOpens = 200;
 constexpr int kEchoes = 2'000;
 constexpr std::size_t kTransferBytes = 256_MiB;
 constexpr int kDiscoveries = 10;
+constexpr std::size_t kIdle = 200;
+constexpr const char* kHold = "/phase/bench/hold/1";
 
 /// What the figures of one way are compared by.
 struct Figures {
   Samples connect, open, echo;
   double mib_per_second = 0;
+  double idle_descriptors = 0, idle_kib = 0;  ///< of one end of an open stream
 };
+
+/// The same when a stream was a socket pair (decision 11): medians of microseconds and MiB/s of
+/// four runs on one core (`taskset -c 1`), in turns with the first without it. On several cores the
+/// kernel's choice of core for each wake-up moves an echo between 40 and 240 us, in either.
+struct SocketPair {
+  double open, echo, mib_per_second;
+};
+constexpr SocketPair kQuicBefore{.open = 167, .echo = 39, .mib_per_second = 211};
+constexpr SocketPair kTcpBefore{.open = 154, .echo = 38.7, .mib_per_second = 376};
+
+std::size_t open_descriptors() {
+  const std::filesystem::directory_iterator all("/proc/self/fd");
+  return static_cast<std::size_t>(std::distance(begin(all), end(all)));
+}
+
+/// PSS of this process.
+double pss_kib() {
+  std::ifstream rollup("/proc/self/smaps_rollup");
+  for (std::string line; std::getline(rollup, line);) {
+    if (line.starts_with("Pss:")) return std::stod(line.substr(4));
+  }
+  return 0;
+}
 
 /// A peer's stream or a bare socket: both are driven by the same lines. Passed by name, never as a
 /// temporary of a co_await, which g++ 12 destroys twice.
@@ -110,7 +139,9 @@ class PeerBench {
     bare.echo.print("peer/echo/bare_tcp");
     std::printf("%-58s %10.0f MiB/s\n", "peer/throughput/bare_tcp", bare.mib_per_second);
     compare("quic", quic, bare);
+    before("quic", quic, kQuicBefore);
     compare("tcp", tls, bare);
+    before("tcp", tls, kTcpBefore);
     co_await discovery();
   }
 
@@ -125,6 +156,14 @@ class PeerBench {
     print_ratio("peer/throughput_ratio/" + name, bare.mib_per_second, peer.mib_per_second);
   }
 
+  static void before(const std::string& name, const Figures& now, const SocketPair& old) {
+    std::printf("%-58s %10.2f descriptors, %.1f KiB\n", ("peer/idle_stream/" + name).c_str(),
+                now.idle_descriptors, now.idle_kib);
+    print_ratio("peer/open_to_socket_pair/" + name, now.open.p50(), old.open);
+    print_ratio("peer/echo_to_socket_pair/" + name, now.echo.p50(), old.echo);
+    print_ratio("peer/throughput_to_socket_pair/" + name, now.mib_per_second, old.mib_per_second);
+  }
+
   Deadline soon() { return clock_.deadline_after(30s); }
 
   Task<std::unique_ptr<peer::Peer>> start(peer::Options options) {
@@ -137,6 +176,7 @@ class PeerBench {
   static peer::Options listening(const char* address) {
     peer::Options options;
     options.listen.clear();
+    options.streams_per_peer_max = 2 * kIdle;
     if (address != nullptr) options.listen.emplace_back(address);
     return options;
   }
@@ -167,6 +207,7 @@ class PeerBench {
     auto client = co_await start(listening(nullptr));
     const auto who = co_await client->dial(there, soon());
     PHASE_CHECK(who.has_value());
+    co_await idle(*server, *client, *who, out);
     for (int i = 0; i < kOpens; ++i) {
       const Timed timed(out.open);
       PHASE_CHECK((co_await client->open(*who, kEcho, soon())).has_value());
@@ -180,6 +221,27 @@ class PeerBench {
     Way long_way = way_of(**stream);
     out.mib_per_second = co_await transfer(std::move(long_way));
     co_return out;
+  }
+
+  /// Of open streams that nobody uses; both ends are in this process.
+  Task<void> idle(peer::Peer& server, peer::Peer& client, identity::PublicKey who, Figures& out) {
+    std::vector<std::unique_ptr<ByteStream>> streams;
+    Event arrived(io_.get_executor());
+    server.handle(kHold, [&](std::unique_ptr<ByteStream> stream, const identity::PublicKey&) {
+      streams.push_back(std::move(stream));
+      arrived.notify();
+    });
+    const std::size_t descriptors = open_descriptors();
+    const double kib = pss_kib();
+    for (std::size_t i = 0; i < kIdle; ++i) {
+      auto stream = co_await client.open(who, kHold, soon());
+      PHASE_CHECK(stream.has_value());
+      streams.push_back(*std::move(stream));
+    }
+    while (streams.size() < 2 * kIdle) PHASE_CHECK(co_await arrived.wait());
+    constexpr double kEnds = 2.0 * kIdle;
+    out.idle_descriptors = static_cast<double>(open_descriptors() - descriptors) / kEnds;
+    out.idle_kib = (pss_kib() - kib) / kEnds;
   }
 
   static Way way_of_socket(tcp::socket& socket) {

@@ -89,7 +89,8 @@ typedef struct phase_net_options {
   bool mdns;       /* failing to start is a warning */
   bool upnp;       /* failing is a warning */
   bool dht_client; /* asks the DHT, answers nothing */
-  /* One of many in this process: runs on the threads of the others, and knows few peers of the DHT. */
+  /* One of many in this process: runs on the threads of the others, and knows few peers of the DHT.
+   */
   bool small;
 } phase_net_options_t;
 

@@ -56,8 +56,8 @@ pub const FOREIGN_KEYS_MAX: usize = 8192;
 pub const PROVIDERS_PER_KEY_MAX: usize = 20;
 /// Keys that one foreign provider may occupy here.
 pub const KEYS_PER_PROVIDER_MAX: usize = 64;
-/// Peers that a small node remembers of each distance in the DHT, instead of the replication factor:
-/// room for them is taken at the start, 80 KiB each.
+/// Peers that a small node remembers of each distance in the DHT, instead of the replication
+/// factor: room for them is taken at the start, 80 KiB each.
 pub const SMALL_BUCKET: usize = 2;
 /// Keys that this node announces itself.
 pub const OWN_KEYS_MAX: usize = 1024;
