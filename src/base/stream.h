@@ -1,7 +1,7 @@
 // stream.h — an ordered, reliable, two-way byte stream between two parties, as the protocol sees
 // it.
 //
-// Production: a socket whose other end is the network library (src/peer). Simulation: memory, with
+// Production: a stream of the network library (src/peer). Simulation: memory, with
 // faults. Belongs to one executor; reads and writes may be outstanding at once, but at most one of
 // each.
 #pragma once
