@@ -53,6 +53,9 @@ class Recorder final : public vcp::Journal {
                                                 std::size_t limit) override {
     return inner_->entries(std::move(account), sequence, limit);
   }
+  Task<Result<std::optional<vcp::ConnectSession>>> session(std::string id) override {
+    return inner_->session(std::move(id));
+  }
 
  private:
   std::unique_ptr<vcp::Journal> inner_;

@@ -7,6 +7,7 @@
 namespace {
 
 using namespace phase;         // NOLINT(google-build-using-namespace): a fuzz target
+using namespace vcp;           // NOLINT(google-build-using-namespace): a fuzz target
 using namespace vcp::gateway;  // NOLINT(google-build-using-namespace): a fuzz target
 
 void check(const Destination& destination) {

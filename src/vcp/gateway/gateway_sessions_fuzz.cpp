@@ -8,6 +8,7 @@
 namespace {
 
 using namespace phase;         // NOLINT(google-build-using-namespace): a fuzz target
+using namespace vcp;           // NOLINT(google-build-using-namespace): a fuzz target
 using namespace vcp::gateway;  // NOLINT(google-build-using-namespace): a fuzz target
 
 void check(const std::string& text) {

@@ -16,18 +16,26 @@ double percent(std::uint64_t milli) {
   return static_cast<double>(milli) / 1000;
 }
 
-std::string short_number(double value) {
+std::string short_number(double value, int decimals) {
   std::array<char, 32> text{};
-  std::snprintf(text.data(), text.size(), "%.1f", value);
+  std::snprintf(text.data(), text.size(), "%.*f", decimals, value);
   return text.data();
 }
 
-BreakerReport report(std::string_view name, Breaker& breaker, std::string_view unit, Instant now) {
+/// What a breaker looks at, in words.
+struct Reading {
+  std::optional<double> value;
+  std::string_view unit;
+  int decimals;
+};
+
+BreakerReport report(std::string_view name, Breaker& breaker, const Reading& reading, Instant now) {
   BreakerReport out{name, breaker.state(now), {}};
-  const std::string limit =
-      "opens above " + short_number(breaker.limits().open_above) + std::string(unit);
-  out.detail = breaker.last() ? short_number(*breaker.last()) + std::string(unit) + ", " + limit
-                              : "unknown, " + limit;
+  const auto text = [&reading](double value) {
+    return short_number(value, reading.decimals) + std::string(reading.unit);
+  };
+  out.detail = (reading.value ? text(*reading.value) : "unknown") + ", opens above " +
+               text(breaker.limits().open_above);
   return out;
 }
 
@@ -188,8 +196,9 @@ Leave NodeHealth::leave(Instant now) {
 }
 
 std::array<BreakerReport, 3> NodeHealth::breakers(Instant now) {
-  return {report("temperature", hot_, " °C", now), report("latency", far_, " ms", now),
-          report("failures", failing_, " in a row", now)};
+  return {report("temperature", hot_, {hot_.last(), " °C", 1}, now),
+          report("latency", far_, {far_.last(), " ms", 1}, now),
+          report("failures", failing_, {failures_in_row_, " in a row", 0}, now)};
 }
 
 const Telemetry* NodeHealth::telemetry(Instant now) const {
